@@ -16,15 +16,25 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import SecretStr
 
 from shared.errors import SentinelIQError
-from shared.settings import SERVICES, ServiceName, Settings
+from shared.service_names import SERVICES, ServiceName
+
+if TYPE_CHECKING:  # the command line derives a key in every call, and reads no settings for it
+    from shared.settings import Settings
+
+
+class Secret(Protocol):
+    """A secret that does not show itself, such as pydantic's `SecretStr`."""
+
+    def get_secret_value(self) -> str:
+        """The secret as it is."""
+
 
 EVENTS: Final = "events"
 """Records of the log, which services sign."""
@@ -157,7 +167,7 @@ class Keys(Protocol):
         """Return the valid keys that verify an owner's signatures; none if none is known."""
 
 
-def derive_key(secret: SecretStr, purpose: str, owner: str) -> bytes:
+def derive_key(secret: Secret, purpose: str, owner: str) -> bytes:
     """Derive a key of 32 bytes, from which neither the secret nor another key can be learned.
 
     Args:
@@ -179,7 +189,7 @@ class DerivedKeys:
     """
 
     def __init__(
-        self, secret: SecretStr, former: Iterable[Key] = (), since: float | None = None
+        self, secret: Secret, former: Iterable[Key] = (), since: float | None = None
     ) -> None:
         self._secret = secret
         self._former = tuple(former)
@@ -324,7 +334,7 @@ class KeyFile:
         return status.st_ino, status.st_mtime_ns
 
 
-def keys_of(settings: Settings) -> Keys:
+def keys_of(settings: "Settings") -> Keys:
     """Return the keys of this process, or all of them where the installation's secret is set.
 
     `SENTINELIQ_KEYS` is a bundle, as it is or in Base64, or the path of a file that holds it.
@@ -338,7 +348,7 @@ def keys_of(settings: Settings) -> Keys:
     return _bundled(settings.keys)
 
 
-def current_url(settings: Settings, name: Literal["database_url", "celery_broker_url"]) -> str:
+def current_url(settings: "Settings", name: Literal["database_url", "celery_broker_url"]) -> str:
     """Return the address of a server with the login that is valid at present.
 
     Args:
@@ -347,7 +357,7 @@ def current_url(settings: Settings, name: Literal["database_url", "celery_broker
     """
     keys = keys_of(settings)
     renewed = keys.url(name) if isinstance(keys, KeyFile) else None
-    secret: SecretStr = getattr(settings, name)
+    secret: Secret = getattr(settings, name)
     return renewed or secret.get_secret_value()
 
 
@@ -363,7 +373,7 @@ class KafkaLogin(NamedTuple):
     password: str
 
 
-def current_login(settings: Settings) -> KafkaLogin:
+def current_login(settings: "Settings") -> KafkaLogin:
     """Return what is valid at present for the process's login of Kafka.
 
     Args:
@@ -435,12 +445,12 @@ def _key_id(kind: KeyKind, material: bytes) -> str:
 
 
 @cache
-def _derived(secret: SecretStr) -> Keys:
+def _derived(secret: Secret) -> Keys:
     return DerivedKeys(secret)
 
 
 @cache
-def _bundled(keys: SecretStr) -> Keys:
+def _bundled(keys: Secret) -> Keys:
     text = keys.get_secret_value()
     if text.startswith(_ENCODED):
         text = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()

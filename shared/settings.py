@@ -3,15 +3,15 @@
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.service_names import SERVICES, ServiceName
 from shared.tenants import is_tenant
 
-ServiceName = Literal["feeds", "observables", "notifications", "mitre", "scheduler", "gateway"]
-SERVICES: Final[tuple[ServiceName, ...]] = get_args(ServiceName)
+__all__ = ["SERVICES", "ServiceName", "Settings", "load_settings"]
 
 
 def _plain(name: str) -> AliasChoices:

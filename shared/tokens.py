@@ -13,10 +13,9 @@ from typing import Any, Final, Literal
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import SecretStr
 
 from shared.errors import InvalidInput
-from shared.keys import OPERATOR, TOKENS, DerivedKeys, Key
+from shared.keys import OPERATOR, TOKENS, DerivedKeys, Key, Secret
 from shared.tenants import PUBLIC, is_tenant
 
 ALGORITHM: Final = "Ed25519"
@@ -36,7 +35,7 @@ RoleName = Literal["viewer", "analyst", "admin", "operator"]
 
 
 def issue_token(
-    secret: SecretStr,
+    secret: Secret,
     *,
     actor: str,
     tenant: str,

@@ -1,5 +1,7 @@
 """The command line: which commands there are."""
 
+from typing import Annotated
+
 import typer
 
 from sentineliq.cli.deferred import DeferredGroup
@@ -13,8 +15,25 @@ class RootGroup(DeferredGroup):
         ("demo", "demo:demo", "Show the whole way once: feeds, scores, ATT&CK, a webhook."),
         ("ingest", "feeds:ingest", "Ingest a file or an address and wait until it is stored."),
         ("feeds", "feeds:feeds", "Feeds: subscribe, fetch, preview, watch their health."),
-        ("lookup", "observables:lookup", "Look up values."),
-        ("observables", "observables:observables", "Observables: look up, list, count, explain."),
+        ("lookup", "lookup:lookup", "Look up values."),
+        ("observables", "observables:observables", "Observables: search, list, count, explain."),
+        ("extract", "extract:extract", "List the observables and ATT&CK ids that a report names."),
+        (
+            "sightings",
+            "sightings:sightings",
+            "Sightings: report where you saw values, withdraw reports.",
+        ),
+        (
+            "relations",
+            "sightings:relations",
+            "Relations: report how observables relate to each other.",
+        ),
+        ("trends", "trends:trends", "List bursts and rises, the newest first."),
+        (
+            "reference",
+            "trends:reference",
+            "List the reference data behind answers, its dates, licences.",
+        ),
         ("enrich", "enrichment:enrich", "Ask enrichers about values and show their answers."),
         ("enrichments", "enrichment:enrichments", "Enrichment jobs: follow, list, cancel."),
         ("enrichers", "enrichers:enrichers", "Remote enrichers: keys, limits, queues."),
@@ -25,6 +44,11 @@ class RootGroup(DeferredGroup):
         ("events", "events:events", "Events that the services publish."),
         ("dead", "dead:dead", "Dead letters: records that no consumer could handle."),
         ("consumers", "consumers:consumers", "Consumers: halted partitions, and gaps in logs."),
+        (
+            "reconcile",
+            "reconcile:reconcile",
+            "Send again what the queues have lost, as an operator.",
+        ),
         ("audit", "audit:audit", "Audit: who changed what, and whether the records are whole."),
         ("login", "sign_in:login", "Sign in to a gateway; the commands act as you from then on."),
         ("logout", "sign_in:logout", "End the session of `sentineliq login`, and forget it."),
@@ -51,6 +75,23 @@ app = typer.Typer(
 )
 
 
+def _print_version(value: bool) -> None:  # Typer's form of a callback
+    """Print the version and stop."""
+    if value:
+        from importlib.metadata import version  # noqa: PLC0415  # only this option needs it
+
+        typer.echo(f"sentineliq {version('sentineliq')}")
+        raise typer.Exit
+
+
 @app.callback()
-def sentineliq() -> None:
+def sentineliq(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Make Typer build a group; the commands stand in `RootGroup`."""

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 import typer.main
-from pydantic import ValidationError
 from rich.console import RenderableType
 from typer.core import TyperCommand
 
@@ -20,7 +19,10 @@ from sentineliq.cli.stored_login import login_environment
 from sentineliq.local.environment import stored_environment
 from sentineliq.local.errors import StackError
 from shared.errors import SentinelIQError
-from shared.settings import SERVICES, Settings
+from shared.service_names import SERVICES
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,6 +41,8 @@ DEFAULT_DATA_DIR: Final = Path(".sentineliq")
 DEFAULT_TENANT: Final = "default"
 SESSION_PREFIX: Final = "siqs_"
 """What the token of a session begins with that `sentineliq login` has begun."""
+UNFINISHED: Final = 3
+"""The exit code of a command whose work goes on, or is tried again."""
 
 
 @dataclass
@@ -86,8 +90,10 @@ class CommandContext:
         return Client(self.environment, self.tenant, names_tenant=names_tenant)
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The installation's settings, for commands that use Kafka or PostgreSQL directly."""
+        from shared.settings import Settings  # noqa: PLC0415  # most commands need none
+
         plain_names = {
             name.removeprefix("SENTINELIQ_").lower(): value
             for name, value in self.environment.items()
@@ -194,7 +200,10 @@ def reported_errors() -> Iterator[None]:
     """Report every expected error as one line on stderr, and exit with code 1."""
     try:
         yield
-    except ValidationError as error:
+    except ValueError as error:
+        # Of the settings alone: pydantic, whose error this is, takes long to import.
+        if not hasattr(error, "errors"):
+            raise
         problems = [
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
         ]

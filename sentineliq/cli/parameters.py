@@ -9,7 +9,7 @@ import typer
 from sentineliq.cli.client.api import Json
 from sentineliq.cli.client.format_options import parse_options
 from shared.errors import InvalidInput
-from shared.settings import SERVICES, ServiceName
+from shared.service_names import SERVICES, ServiceName
 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ._:/()+-]+")
@@ -46,6 +46,14 @@ FormatOptions = Annotated[
         metavar="KEY=VALUE",
         help="Set an option of the format, e.g. columns.value=SHA-1; you may repeat this option.",
     ),
+]
+Type = Annotated[
+    str | None,
+    typer.Option("--type", help="The type, e.g. ipv4-addr, domain-name, url, file-sha256."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Answer with what was recorded at this time, e.g. 2026-11-30T08:00:00Z."),
 ]
 Every = Annotated[
     str | None, typer.Option(help="How often it is fetched: seconds, or 30m, 6h, 1d.")

@@ -27,7 +27,7 @@ from sentineliq.local.server import url_with_login
 from shared.kafka.logins import Address, BrokerConnection, await_passwords
 from shared.migrations.logins import drop_login, encrypted_password, make_login
 from shared.postgres.conninfo import SessionLimits, connection_parameters
-from shared.settings import SERVICES, ServiceName
+from shared.service_names import SERVICES, ServiceName
 
 _LIMITS: Final = SessionLimits(statement=30, lock=10)
 _IDLE_SECONDS: Final = 30.0

@@ -41,7 +41,7 @@ from shared.keys import (
     Key,
     granted_keys,
 )
-from shared.settings import SERVICES, ServiceName
+from shared.service_names import SERVICES, ServiceName
 
 MOVE_SECONDS: Final = 2.5
 """Seconds after which all processes have read their keys again."""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sentineliq.local.errors import StackError
 from shared.keys import DerivedKeys, Key
 from shared.private_files import write_private
-from shared.settings import SERVICES
+from shared.service_names import SERVICES
 
 _FILE: Final = "secrets.json"
 _NAMES: Final = (

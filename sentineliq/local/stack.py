@@ -37,7 +37,7 @@ from sentineliq.local.valkey import Valkey
 from shared.kafka.rights import ADMINISTRATOR
 from shared.keys import OPERATOR, DerivedKeys, granted_keys
 from shared.private_files import close_folder, private_files
-from shared.settings import SERVICES
+from shared.service_names import SERVICES
 
 MIGRATIONS = tuple((service, "migrate") for service in SERVICES)
 PROCESSES = (

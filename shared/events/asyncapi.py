@@ -35,6 +35,35 @@ _HEADERS = {
 }
 
 
+_SERVERS = {
+    "one_machine": {
+        "host": "127.0.0.1:19092",
+        "protocol": "kafka",
+        "description": "What `sentineliq up` starts. The login of the command line, `operator`, "
+        "may read all topics; docs/kafka.md says where its password is.",
+        "security": [
+            {"$ref": "#/components/securitySchemes/scram256"},
+            {"$ref": "#/components/securitySchemes/scram512"},
+        ],
+    },
+    "own_cluster": {
+        "host": "{bootstrap_servers}",
+        "protocol": "kafka-secure",
+        "description": "The cluster that KAFKA_BOOTSTRAP_SERVERS names.",
+        "variables": {
+            "bootstrap_servers": {"description": "host:port,…", "examples": ["kafka.internal:9093"]}
+        },
+    },
+}
+_SECURITY = {
+    "scram256": {"type": "scramSha256", "description": "SASL with SCRAM-SHA-256"},
+    "scram512": {
+        "type": "scramSha512",
+        "description": "the same with SCRAM-SHA-512, after every other rotation of the logins",
+    },
+}
+
+
 def document() -> dict[str, Any]:
     """Return the document: a channel, a message and an operation per topic, and all schemas."""
     schemas, components = msgspec.json.schema_components(
@@ -50,9 +79,11 @@ def document() -> dict[str, Any]:
             "dead-letter topic `<topic>.dead` with the original bytes and headers and the reason.",
         },
         "defaultContentType": "application/json",
+        "servers": _SERVERS,
         "channels": {_slug(topic): _channel(topic) for topic in CATALOGUE},
         "operations": {f"receive_{_slug(topic)}": _operation(topic) for topic in CATALOGUE},
         "components": {
+            "securitySchemes": _SECURITY,
             "schemas": components,
             "messages": {
                 _slug(topic): _message(topic, payloads[topic.name]) for topic in CATALOGUE

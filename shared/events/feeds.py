@@ -73,6 +73,8 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
             in which the feed lists nothing gets one empty chunk.
         is_repetition: whether the run says everything again, so that what it lists is no news by
             itself; `repetition` in the payload, on all chunks of the run.
+        is_amendment: whether a person takes back what the feed has said, or restores it: no news
+            either way; `amendment` in the payload, on all chunks of the run.
     """
 
     feed: FeedRef
@@ -86,6 +88,7 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
     gone: list[Indicator] = msgspec.field(default_factory=list)
     statement_chunks: int | None = None
     is_repetition: bool = msgspec.field(default=False, name="repetition")
+    is_amendment: bool = msgspec.field(default=False, name="amendment")
 
 
 class RunFinished(msgspec.Struct, omit_defaults=True):
@@ -103,6 +106,9 @@ class RunFinished(msgspec.Struct, omit_defaults=True):
         chunks: the number of chunks that the run published, by bucket. Receivers compare it with
             what they applied.
         is_full: whether the chunks are a full statement; `full` in the payload.
+        is_amendment: whether a person takes back what the feed has said, or restores it;
+            `amendment` in the payload. Rules tell of none of its changes: this event sums them up.
+        retracts: the run whose document is taken back; absent when all is.
     """
 
     feed: FeedRef
@@ -117,6 +123,8 @@ class RunFinished(msgspec.Struct, omit_defaults=True):
     gone: int = 0
     chunks: dict[int, int] = msgspec.field(default_factory=dict)
     is_full: bool = msgspec.field(default=False, name="full")
+    is_amendment: bool = msgspec.field(default=False, name="amendment")
+    retracts: UUID | None = None
 
 
 class HealthChanged(msgspec.Struct, omit_defaults=True):

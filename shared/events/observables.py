@@ -60,12 +60,15 @@ class ObservablesChanged(msgspec.Struct, omit_defaults=True):
         source_id: the feed that caused them; nil for other causes.
         source: the feed's name; `time`, `sighting` or `enrichment` for other causes.
         run_id: the feed run, if one caused them.
+        is_amendment: whether a person takes back by that run what a feed has said, or restores it:
+            no rule and no policy acts on it; `amendment` in the payload.
     """
 
     source_id: UUID
     source: str
     changes: list[Change]
     run_id: UUID | None = None
+    is_amendment: bool = msgspec.field(default=False, name="amendment")
 
 
 class RunApplied(msgspec.Struct, omit_defaults=True):

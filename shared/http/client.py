@@ -102,8 +102,10 @@ class GuardedClient:
         """
         limits = limits or self._limits
         request = Outgoing.make(method, url, headers, auth_headers, content)
-        deadline = asyncio.get_running_loop().time() + limits.total
-        request, raw = await self._follow(request, limits, deadline)
+        now = asyncio.get_running_loop().time()
+        deadline = now + limits.total
+        head = deadline if limits.head is None else min(deadline, now + limits.head)
+        request, raw = await self._follow(request, limits, head)
         try:
             yield _streamed(request, raw, limits, deadline)
         finally:

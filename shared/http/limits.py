@@ -13,6 +13,7 @@ class Limits:
     Attributes:
         connect: seconds for resolving and connecting, and again for the TLS handshake.
         total: seconds from the call to the last byte.
+        head: seconds from the call to the head of the response; None: as many as `total`.
         max_bytes: bytes received in the body, before decoding.
         max_expanded: bytes after decoding.
         ratio: expanded bytes per received byte, checked beyond 1 MiB of expanded bytes.
@@ -25,3 +26,4 @@ class Limits:
     max_expanded: int = 2 * GIB
     ratio: int = 200
     redirects: int = 3
+    head: float | None = None

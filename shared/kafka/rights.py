@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from shared.events import CATALOGUE
 from shared.events.envelope import DEAD
 from shared.keys import OPERATOR
-from shared.settings import SERVICES
+from shared.service_names import SERVICES
 
 ADMINISTRATOR: Final = "admin"
 LOGINS: Final = (*SERVICES, OPERATOR, ADMINISTRATOR)

@@ -23,6 +23,8 @@ LOGIN = {
     f"KAFKA_{name}"
     for name in ("SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD", "CA_FILE")
 }
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C has ended."""
 OWN_VARIABLES = SERVERS | LOGIN | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
 
 
@@ -82,7 +84,11 @@ class CommandLine:
             "COLUMNS": "200",
             "NO_COLOR": "1",
         }
-        return self.runner.invoke(app, arguments, env={**env, **environ})
+        result = self.runner.invoke(app, arguments, env={**env, **environ})
+        if result.exit_code == INTERRUPTED:
+            # The stack runs in this process, so that SIGTERM is Ctrl-C here: it ends the tests.
+            raise KeyboardInterrupt
+        return result
 
     def as_json(self, *arguments: str, tenant: str | None = None) -> Any:
         result = self(*arguments, "--json", tenant=tenant)

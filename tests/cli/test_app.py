@@ -62,6 +62,12 @@ def test_help_lists_every_command(cli_without_stack):
         "keys",
         "sessions",
         "gateway",
+        "extract",
+        "reconcile",
+        "reference",
+        "relations",
+        "sightings",
+        "trends",
     }
     text = cli_without_stack("--help").stdout
     assert [word for word in words if word not in text] == []

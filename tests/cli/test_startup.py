@@ -31,6 +31,10 @@ def imported_by(module: str) -> set[str]:
             "sentineliq.cli.commands.feeds",
             {"aiokafka", "celery", "joserfc", "kombu", "sqlalchemy", "structlog"},
         ),
+        (
+            "sentineliq.cli.commands.lookup",
+            {"aiokafka", "joserfc", "pydantic", "pydantic_settings", "sqlalchemy", "structlog"},
+        ),
         ("sentineliq.cli.doctor.kafka_checks", {"sqlalchemy", "structlog"}),
     ],
 )

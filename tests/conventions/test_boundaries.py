@@ -28,7 +28,7 @@ PLANTED = {
         "services/observables/store/plan.py",
         "from services.observables.lookup import read_models",
     ),
-    "sentineliq: commands do not know each other": (
+    "sentineliq: commands know no other but lookup": (
         "sentineliq/cli/commands/events/log.py",
         "from sentineliq.cli.commands import dead",
     ),

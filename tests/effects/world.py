@@ -112,6 +112,18 @@ class World:
         self.execute("UPDATE feeds.feed SET payload = %s WHERE id = %s", payload, feed)
         return str(feed)
 
+    def published_run(self, *, is_retracted: bool = False) -> str:
+        """The id of a run that has published its document, or has taken it back."""
+        feed = self.uploaded_feed()
+        run = self.execute("SELECT id::text FROM feeds.run WHERE feed_id = %s", feed)
+        self.execute(
+            "UPDATE feeds.run SET state = 'succeeded', finished_at = now(), input = %s "
+            "WHERE id = %s",
+            "retraction" if is_retracted else "upload",
+            run,
+        )
+        return str(run)
+
     def quarantined_feed(self) -> str:
         """The id of a feed whose last document is held back."""
         feed = self.uploaded_feed()

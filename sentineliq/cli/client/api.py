@@ -10,14 +10,13 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import msgspec
-from pydantic import SecretStr
 
 from sentineliq.cli.client.documents import NamedItem, decode, with_choices
 from sentineliq.cli.client.event_stream import EventStream
 from sentineliq.cli.client.format_options import Alternative
 from shared.errors import InvalidInput, NotFound, SentinelIQError
 from shared.http import GuardedClient, Limits, Response, TimedOut, Unreachable
-from shared.settings import SERVICES, ServiceName
+from shared.service_names import SERVICES, ServiceName
 from shared.tokens import issue_token
 
 _PRIVATE_NETWORKS: Final = tuple(
@@ -122,9 +121,29 @@ class Client:
         """Delete a resource."""
         self.call("DELETE", service, path, {})
 
-    def upload(self, service: ServiceName, path: str, content: bytes, **params: Any) -> Any:
+    def upload(
+        self,
+        service: ServiceName,
+        path: str,
+        content: bytes,
+        *,
+        media_type: str | None = None,
+        **params: Any,
+    ) -> Any:
         """Post a file as the body."""
-        return self.call("POST", service, path, params, content)
+        return self.call("POST", service, path, params, content, media_type)
+
+    def download(self, service: ServiceName, path: str, **params: Any) -> bytes:
+        """The bytes of a document that is no JSON, or is to be kept as it is.
+
+        Raises:
+            ApiProblem: the service refused.
+            SentinelIQError: it cannot be reached.
+        """
+        response = self._send("GET", service, path, params)
+        if response.status >= 400:
+            _decode_response(response)
+        return response.content
 
     def items(
         self, service: ServiceName, path: str, *, most: int | None = None, **params: Any
@@ -201,6 +220,7 @@ class Client:
         path: str,
         params: Mapping[str, Any],
         body: Json | bytes | None = None,
+        media_type: str | None = None,
     ) -> Any:
         """Send one request and return the decoded document.
 
@@ -208,26 +228,36 @@ class Client:
             ApiProblem: the service refused.
             SentinelIQError: it cannot be reached.
         """
+        return _decode_response(self._send(method, service, path, params, body, media_type))
+
+    def _send(
+        self,
+        method: str,
+        service: ServiceName,
+        path: str,
+        params: Mapping[str, Any],
+        body: Json | bytes | None = None,
+        media_type: str | None = None,
+    ) -> Response:
         present = [(name, value) for name, value in params.items() if value is not None]
         query = f"?{urlencode(present, doseq=True)}" if present else ""
         url = self.url(service) + quote(path) + query
-        is_document = isinstance(body, dict)
+        kind = "application/json" if isinstance(body, dict) else media_type
         content = json.dumps(body).encode() if isinstance(body, dict) else body
         request = self._http.request(
             method,
             url,
-            headers={"Content-Type": "application/json"} if is_document else {},
+            headers={"Content-Type": kind} if kind else {},
             content=content,
             auth_headers=self._authorization,
         )
         try:
-            response = self._runner.run(request)
+            return self._runner.run(request)
         except (Unreachable, TimedOut) as error:
             raise type(error)(
                 f"the {service} service does not answer at {self.url(service)}: "
                 "is `sentineliq up` running?"
             ) from error
-        return _decode_response(response)
 
 
 def actor() -> str:
@@ -238,6 +268,18 @@ def actor() -> str:
         return "cli"
 
 
+class _Secret:
+    """A secret that no message shows; pydantic's own takes long to import."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        return self._text
+
+
 def _token(environment: Mapping[str, str], tenant: str) -> str:
     if token := environment.get("SENTINELIQ_TOKEN"):
         return token
@@ -246,7 +288,7 @@ def _token(environment: Mapping[str, str], tenant: str) -> str:
         raise InvalidInput("no token: set SENTINELIQ_TOKEN or SENTINELIQ_SECRET_KEY")
     # The key's owner runs the installation.
     return issue_token(
-        SecretStr(key), actor=actor(), tenant=tenant, role="operator", lifetime=_TOKEN_LIFETIME
+        _Secret(key), actor=actor(), tenant=tenant, role="operator", lifetime=_TOKEN_LIFETIME
     )
 
 

@@ -129,6 +129,7 @@ class FeedRun(msgspec.Struct, frozen=True):
         published: the number of indicators that it sent.
         applied: the number of them that are stored; None until that is known.
         difference: the number that was sent and is not stored.
+        next_attempt_at: when a run that waits is tried again.
     """
 
     id: str
@@ -142,6 +143,28 @@ class FeedRun(msgspec.Struct, frozen=True):
     published: int | None = None
     applied: int | None = None
     difference: int | None = None
+    next_attempt_at: str | None = None
+
+
+class RetractionCounts(msgspec.Struct, frozen=True):
+    """What is, or would be, taken back.
+
+    Attributes:
+        retracts: the run whose document it is; None: all that the feed has said.
+        listed: observables that the document names.
+        returns_to: the run whose document holds again.
+        kept_documents: other documents of the feed.
+        pauses: whether the feed is fetched no more.
+        restorable_until: None when it cannot be restored.
+    """
+
+    feed: str
+    retracts: str | None
+    listed: int
+    returns_to: str | None
+    kept_documents: int
+    pauses: bool
+    restorable_until: str | None
 
 
 class StoredCounts(msgspec.Struct, frozen=True):
@@ -208,6 +231,23 @@ class AssertionSource(msgspec.Struct, frozen=True):
 
     source: str
     retracted_at: str | None
+    malware: str | None = None
+    last_seen: str | None = None
+    valid_until: str | None = None
+
+
+class AssessmentSentence(msgspec.Struct, frozen=True):
+    """What the three numbers behind a score say, in a sentence."""
+
+    sentence: str
+
+
+class ObservableInShort(msgspec.Struct, frozen=True):
+    """Another observable beside an answer: what a value lies within, or may be as well."""
+
+    type: str
+    value: str
+    score: int
 
 
 class EnrichmentAnswer(msgspec.Struct, frozen=True):
@@ -230,14 +270,36 @@ class ObservableSummary(msgspec.Struct, frozen=True):
     last_seen: str | None
     assertions: list[AssertionSource] = []
     enrichments: list[EnrichmentAnswer] = []
+    assessment: AssessmentSentence | None = None
+    attack: list[str] = []
+    context: dict[str, Any] = {}
+
+
+class InheritedScore(msgspec.Struct, frozen=True):
+    """What a value inherits from what it lies within."""
+
+    score: int
+    verdict: str
 
 
 class ValueAnswer(msgspec.Struct, frozen=True):
-    """The answer about one value: the observable, or why there is none."""
+    """The answer about one value: the observable, or why there is none.
+
+    Attributes:
+        value: as it was sent.
+        canonical: the canonical form of a value that is not stored; empty of one that is.
+    """
 
     value: str
     observable: ObservableSummary | None
     problem: str | None
+    type: str = ""
+    canonical: str = ""
+    others: list[ObservableInShort] = []
+    within: list[ObservableInShort] = []
+    inside: list[ObservableInShort] = []
+    inherited: InheritedScore | None = None
+    context: dict[str, Any] = {}
 
 
 class DeliverySummary(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Final
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
 from sentineliq.cli.client.documents import AttackLoad, decode
-from sentineliq.cli.client.follow_run import RunFailed
+from sentineliq.cli.client.follow_run import ONCE, RunFailed, RunUnfinished
 
 _POLL: Final = 0.1
 
@@ -35,6 +35,28 @@ def follow_load(client: Client, document: Json, within: float = 600.0) -> Json:
     if load.state == "failed":
         raise RunFailed(f"{load.name}: {load.error or 'it failed without giving a reason'}")
     return document
+
+
+def follow_load_briefly(client: Client, document: Json, seconds: float = ONCE) -> Json:
+    """Wait for a load, and no longer than some seconds.
+
+    Raises:
+        RunFailed: it failed.
+        RunUnfinished: it takes longer, or is tried again.
+    """
+    deadline = time.monotonic() + seconds
+    load = decode(AttackLoad, document)
+    while load.state in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(_POLL)
+        document = client.get("mitre", f"/v1/loads/{load.id}")
+        load = decode(AttackLoad, document)
+        if load.state == "queued" and load.error is not None:
+            break
+    if load.state not in ("queued", "running"):
+        return follow_load(client, document)
+    reason = f"{load.error}; it is tried again" if load.error else "it goes on"
+    hint = f"`sentineliq mitre loads {load.id}` shows what comes of it"
+    raise RunUnfinished(f"{load.name} is {load.state}: {reason}; {hint}")
 
 
 def load_line(document: Json) -> str:

@@ -26,8 +26,16 @@ _CONFIRMING: Final = 5.0
 _EXAMPLES: Final = 3
 
 
+ONCE: Final = 3.5
+"""Seconds that a person waits for a first attempt without having asked to."""
+
+
 class RunFailed(SentinelIQError):
     """A run failed, or it does not come to an end."""
+
+
+class RunUnfinished(SentinelIQError):
+    """A run goes on, or waits for another attempt; the message says which and how to follow it."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,33 @@ def follow_run(
     document = _await_confirmation(client, document)
     run = decode(FeedRun, document)
     return RunOutcome(run, document, stored, round(time.monotonic() - started, 3))
+
+
+def follow_attempt(client: Client, document: Json, seconds: float = ONCE) -> RunOutcome:
+    """Wait for the first attempt of a run, and no longer than a few seconds.
+
+    Raises:
+        RunFailed: the run failed.
+        RunUnfinished: it is tried again, or takes longer.
+    """
+    started = time.monotonic()
+    pause = _FIRST_PAUSE
+    run = decode(FeedRun, document)
+    while run.state in ("queued", "running") and time.monotonic() < started + seconds:
+        if run.state == "queued" and run.error and run.attempts:
+            break
+        time.sleep(pause)
+        pause = min(pause * 1.3, _LONGEST_PAUSE)
+        document = client.get("feeds", f"/v1/runs/{run.id}")
+        run = decode(FeedRun, document)
+    if run.state not in ("queued", "running"):
+        return follow_run(client, document)
+    hint = f"`sentineliq feeds follow {run.id}` waits for it"
+    if run.state == "queued" and run.error and run.attempts:
+        at = output.format_time(run.next_attempt_at) or "once"
+        raise RunUnfinished(f"{run.feed}: {run.error}; it is tried again at {at} UTC; {hint}")
+    doing = "waits for a worker" if run.state == "queued" else "is being fetched and read"
+    raise RunUnfinished(f"{run.feed} {doing} since {seconds:.0f} seconds and goes on; {hint}")
 
 
 def _await_end(

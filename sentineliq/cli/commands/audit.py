@@ -7,7 +7,7 @@ import typer
 from sentineliq.cli import output
 from sentineliq.cli.context import CommandGroup, Context
 from shared.errors import SentinelIQError
-from shared.settings import SERVICES, ServiceName
+from shared.service_names import SERVICES, ServiceName
 
 audit = CommandGroup("Audit: who changed what, and whether the records are whole.")
 
@@ -27,10 +27,14 @@ def list_records(
     *,
     actor: Annotated[str | None, typer.Option(help="Only of this actor.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action, e.g. feeds.update.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only what was done to this id.")] = None,
+    of: Annotated[
+        str | None, typer.Option("--of", help="Only of another tenant, for operators.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most records of each service.")] = 50,
 ) -> None:
     """List what was changed, newest first."""
-    filters = {"actor": actor, "action": action}
+    filters = {"actor": actor, "action": action, "target": target, "tenant": of}
     documents = [
         {"service": service, **item}
         for service in SERVICES

@@ -9,7 +9,7 @@ from sentineliq.cli.client.api import Json
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from sentineliq.cli.parameters import Service, chosen_services
 from shared.errors import InvalidInput, NotFound
-from shared.settings import ServiceName
+from shared.service_names import ServiceName
 
 consumers = CommandGroup("Consumers: halted partitions, and gaps in logs.")
 

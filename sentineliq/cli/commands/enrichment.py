@@ -14,6 +14,8 @@ from sentineliq.cli.client.documents import (
     decode,
 )
 from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, job_outcome
+from sentineliq.cli.client.stored_values import resolve_id
+from sentineliq.cli.client.value_input import read_values
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 
 enrich = CommandGroup()
@@ -38,8 +40,12 @@ _JOB_COLUMNS: Final = (
 def enrich_values(
     ctx: Context,
     values: Annotated[
-        list[str], typer.Argument(metavar="VALUE", help="Up to 1,000; types may be mixed.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[VALUE]...",
+            help="Up to 1,000; types may be mixed. `-`, or none, reads them from standard input.",
+        ),
+    ] = None,
     *,
     with_: Annotated[
         list[str] | None,
@@ -56,6 +62,10 @@ def enrich_values(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask even where there is a recent answer.")
     ] = False,
+    playbook: Annotated[
+        bool,
+        typer.Option("--playbook", help="An automation asks: people come first."),
+    ] = False,
     wait: Annotated[
         bool,
         typer.Option("--wait/--no-wait", help="Wait for the answers, or return at once."),
@@ -65,9 +75,16 @@ def enrich_values(
 
     Your request runs before all automatic work.
     """
-    if len(values) > MAX_VALUES:
-        raise typer.BadParameter(f"{len(values):,} values; at most {MAX_VALUES:,} are allowed")
-    body = {"values": values, "enrichers": with_, "tlp": tlp, "fresh": fresh}
+    listed = read_values(values or ())
+    if len(listed) > MAX_VALUES:
+        raise typer.BadParameter(f"{len(listed):,} values; at most {MAX_VALUES:,} are allowed")
+    body = {
+        "values": listed,
+        "enrichers": with_,
+        "tlp": tlp,
+        "fresh": fresh,
+        "playbook": playbook,
+    }
     document = ctx.obj.client.post("observables", "/v1/enrichments", body)
     if wait:
         _follow_and_answer(ctx.obj, document)
@@ -184,6 +201,22 @@ def _job_row(document: Json) -> tuple[Any, ...]:
         output.format_time(job.estimate),
         job.id,
     )
+
+
+@enrichments.command("raw")
+def show_raw_answer(
+    ctx: Context,
+    value: Annotated[str, typer.Argument(metavar="VALUE|ID", help="A value, or a STIX id.")],
+    enricher: Annotated[str, typer.Argument(metavar="ENRICHER", help="Whose answer it is.")],
+) -> None:
+    """Print what a provider sent about a value.
+
+    It is kept for 30 days.
+    """
+    client = ctx.obj.client
+    path = f"/v1/observables/{resolve_id(client, value)}/enrichments/{enricher}/raw"
+    content = client.download("observables", path)
+    typer.echo(content.decode("utf-8", "replace"))
 
 
 @enrichments.command("cancel")

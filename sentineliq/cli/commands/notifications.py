@@ -5,10 +5,12 @@ from typing import Annotated, Any
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.api import Json
+from sentineliq.cli.client.api import Client, Json
 from sentineliq.cli.client.documents import DeliverySummary, FailureReason, NamedItem, decode
 from sentineliq.cli.client.format_options import parse_options
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.credential_prompts import prompt_secret
+from sentineliq.cli.parameters import without_none
 
 notifications = CommandGroup("Rules, channels and deliveries.")
 rules = CommandGroup("Rules: which changes are notified.")
@@ -18,16 +20,90 @@ notifications.add_typer(rules, name="rules")
 notifications.add_typer(channels, name="channels")
 notifications.add_typer(deliveries, name="deliveries")
 
+CHANNEL_VARIABLE = "SENTINELIQ_CHANNEL_SECRET"
+"""Holds a channel's secret where there is no terminal."""
+
 RuleReference = Annotated[str, typer.Argument(metavar="RULE", help="The rule's name or id.")]
 ChannelReference = Annotated[
     str, typer.Argument(metavar="CHANNEL", help="The channel's name or id.")
 ]
 DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery's id.")]
 
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel",
+        help="Notify through this channel (name or id); you may repeat this option.",
+    ),
+]
+RequiredChannels = Annotated[
+    list[str],
+    typer.Option(
+        "--channel",
+        help="Notify through this channel (name or id); you may repeat this option.",
+    ),
+]
+MinScore = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help="Only observables that are new at, or reach, this score."),
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Only observables of this type; you may repeat this option."),
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="Only observables of this feed; you may repeat this option."),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Only observables with this tag; you may repeat this option."),
+]
+FilterText = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        help="Only what this expression matches, e.g. "
+        "'observable.value.under(\"example.com\") && change.score >= 50'.",
+    ),
+]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--on",
+        help="The kind of change: new, changed, expired or health; by default new and "
+        "changed. You may repeat this option.",
+    ),
+]
+Disabled = Annotated[
+    bool, typer.Option("--disabled", help="Add it switched off; `enable` switches it on.")
+]
+OwnSecret = Annotated[
+    bool,
+    typer.Option(
+        "--own-secret",
+        help=f"Sign with a secret of yours: you are asked for it, unless {CHANNEL_VARIABLE} "
+        "holds it.",
+    ),
+]
+
+ANY = "any"
+"""The word that empties a list of conditions."""
+
 _RULES = "/v1/rules"
 _CHANNELS = "/v1/channels"
 _DELIVERIES = "/v1/deliveries"
-_RULE_COLUMNS = ("name", "enabled", "on", "score", "types", "sources", "tags", "channels")
+_RULE_COLUMNS = (
+    "name",
+    "enabled",
+    "on",
+    "score",
+    "types",
+    "sources",
+    "tags",
+    "filter",
+    "channels",
+)
 _CHANNEL_COLUMNS = ("name", "kind", "configuration", "enabled", "why not")
 _DELIVERY_COLUMNS = (
     "when",
@@ -63,6 +139,7 @@ def _rule_row(rule: Json, channel_names: dict[str, str]) -> tuple[Any, ...]:
         rule["types"] or "any",
         rule["sources"] or "any",
         rule["tags"] or "any",
+        rule["filter"] or None,
         [channel_names.get(channel_id, channel_id) for channel_id in rule["channel_ids"]],
     )
 
@@ -77,52 +154,23 @@ def show_rule(ctx: Context, rule: RuleReference) -> None:
 @rules.command("add")
 def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="What the rule is called.")],
     *,
-    channel: Annotated[
-        list[str],
-        typer.Option(help="Notify through this channel (name or id); you may repeat this option."),
-    ],
-    min_score: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=100, help="Only observables that are new at, or reach, this score."
-        ),
-    ] = None,
-    type_: Annotated[
-        list[str] | None,
-        typer.Option("--type", help="Only observables of this type; you may repeat this option."),
-    ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(help="Only observables of this feed; you may repeat this option."),
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(help="Only observables with this tag; you may repeat this option."),
-    ] = None,
-    filter_: Annotated[
-        str | None,
-        typer.Option(
-            "--filter",
-            help="Only what this expression matches, e.g. "
-            "'observable.value.under(\"example.com\") && change.score >= 50'.",
-        ),
-    ] = None,
-    on: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The kind of change: new, changed, expired or health; by default new and "
-            "changed. You may repeat this option."
-        ),
-    ] = None,
+    channel: RequiredChannels,
+    min_score: MinScore = None,
+    type_: Types = None,
+    source: Sources = None,
+    tag: Tags = None,
+    filter_: FilterText = None,
+    on: Kinds = None,
+    disabled: Disabled = False,
 ) -> None:
     """Add a rule.
 
     A change that meets all conditions is notified through its channels.
     """
     client = ctx.obj.client
-    ids = [client.resolve("notifications", _CHANNELS, reference).id for reference in channel]
+    ids = _channel_ids(client, channel)
     conditions: Json = {
         "types": type_,
         "sources": source,
@@ -133,8 +181,45 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     }
     body: Json = {"name": name, "channel_ids": ids}
     body |= {field: value for field, value in conditions.items() if value}
+    if disabled:
+        body["enabled"] = False
     rule = client.post("notifications", _RULES, body)
     ctx.obj.answer(rule, output.details(rule))
+
+
+@rules.command("edit")
+def edit_rule(  # noqa: PLR0913  # a command's parameters are its documentation
+    ctx: Context,
+    rule: RuleReference,
+    *,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    channel: Channels = None,
+    min_score: MinScore = None,
+    type_: Types = None,
+    source: Sources = None,
+    tag: Tags = None,
+    filter_: FilterText = None,
+    on: Kinds = None,
+) -> None:
+    """Change a rule.
+
+    What you do not name stays. A new list replaces the old one, and `any` empties it.
+    """
+    client = ctx.obj.client
+    lists = {"types": type_, "sources": source, "tags": tag, "on": on}
+    changes: Json = {
+        field: [] if values == [ANY] else values for field, values in lists.items() if values
+    }
+    if channel:
+        changes["channel_ids"] = _channel_ids(client, channel)
+    if filter_ is not None:
+        changes["filter"] = "" if filter_ == ANY else filter_
+    changes |= without_none({"name": name, "min_score": min_score})
+    if not changes:
+        raise typer.BadParameter("name at least one setting to change")
+    item = client.resolve("notifications", _RULES, rule)
+    changed = client.patch("notifications", f"{_RULES}/{item.id}", changes)
+    ctx.obj.answer(changed, output.details(changed))
 
 
 @rules.command("enable")
@@ -172,10 +257,48 @@ def list_channels(ctx: Context) -> None:
     ctx.obj.answer(documents, output.table(_CHANNEL_COLUMNS, rows, empty="no channels yet"))
 
 
+@channels.command("show")
+def show_channel(ctx: Context, channel: ChannelReference) -> None:
+    """Show a channel."""
+    document = ctx.obj.client.find("notifications", _CHANNELS, channel)
+    ctx.obj.answer(document, output.details(document))
+
+
+@channels.command("edit")
+def edit_channel(
+    ctx: Context,
+    channel: ChannelReference,
+    *,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another address of a webhook.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Configure other kinds of channel; you may repeat this option.",
+        ),
+    ] = None,
+    secret: OwnSecret = False,
+) -> None:
+    """Change a channel; what you do not name stays."""
+    client = ctx.obj.client
+    item = client.find("notifications", _CHANNELS, channel)
+    config = parse_options(option or [])
+    if url:
+        config["url"] = url
+    changes: Json = without_none({"name": name, "secret": _own_secret(is_own=secret)})
+    if config:
+        changes["config"] = {**item["config"], **config}
+    if not changes:
+        raise typer.BadParameter("name at least one setting to change")
+    changed = client.patch("notifications", f"{_CHANNELS}/{item['id']}", changes)
+    ctx.obj.answer(changed, output.details(changed))
+
+
 @channels.command("add")
 def add_channel(
     ctx: Context,
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="What the channel is called.")],
     kind: Annotated[str, typer.Argument(help="webhook or log.")],
     *,
     url: Annotated[str | None, typer.Option(help="The address that a webhook posts to.")] = None,
@@ -186,6 +309,8 @@ def add_channel(
             help="Configure other kinds of channel; you may repeat this option.",
         ),
     ] = None,
+    secret: OwnSecret = False,
+    disabled: Disabled = False,
 ) -> None:
     """Add a channel.
 
@@ -194,7 +319,10 @@ def add_channel(
     config = parse_options(option or [])
     if url:
         config["url"] = url
-    body = {"name": name, "kind": kind, "config": config}
+    body: Json = {"name": name, "kind": kind, "config": config}
+    body |= without_none({"secret": _own_secret(is_own=secret)})
+    if disabled:
+        body["enabled"] = False
     channel = ctx.obj.client.post("notifications", _CHANNELS, body)
     ctx.obj.answer(channel, output.details(channel))
 
@@ -285,6 +413,19 @@ def retry_delivery(ctx: Context, delivery: DeliveryId) -> None:
     """Try a failed or waiting delivery again now."""
     document = ctx.obj.client.post("notifications", f"{_DELIVERIES}/{delivery}/retry")
     ctx.obj.answer(document, output.cell(f"{document['rule']}: {document['state']}"))
+
+
+def _channel_ids(client: Client, references: list[str]) -> list[str]:
+    return [client.resolve("notifications", _CHANNELS, reference).id for reference in references]
+
+
+def _own_secret(*, is_own: bool) -> str | None:
+    """A secret of the person's own; None when SentinelIQ is to make or keep one."""
+    if not is_own:
+        return None
+    return prompt_secret(
+        CHANNEL_VARIABLE, "secret", "secret of the channel", param_hint="--own-secret"
+    )
 
 
 def _switch(context: CommandContext, path: str, reference: str, *, enabled: bool) -> None:

@@ -1,84 +1,82 @@
-"""`sentineliq lookup` and `sentineliq observables`."""
+"""`sentineliq observables`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.api import Client
-from sentineliq.cli.client.documents import ObservableSummary, ValueAnswer, decode
+from sentineliq.cli.client import answers
+from sentineliq.cli.client.api import Client, Json
+from sentineliq.cli.client.documents import ObservableSummary, decode
+from sentineliq.cli.client.stored_values import resolve_id
+from sentineliq.cli.commands.lookup import look_up
 from sentineliq.cli.context import CommandGroup, Context
-from shared.errors import NotFound
+from sentineliq.cli.parameters import AsOf, Type
 
-lookup = CommandGroup()
-observables = CommandGroup("Observables: look up, list, count, explain.")
+observables = CommandGroup("Observables: search, list, count, explain.")
+observables.command("lookup")(look_up)
 
-Type = Annotated[
-    str | None,
-    typer.Option("--type", help="The type, e.g. ipv4-addr, domain-name, url, file-sha256."),
-]
 Source = Annotated[
     str | None, typer.Option(help="Only observables that this feed asserts (name or id).")
 ]
 MinScore = Annotated[
     int | None, typer.Option(min=0, max=100, help="Only observables with at least this score.")
 ]
+Tag = Annotated[
+    str | None, typer.Option(help="Only observables with exactly this tag, also by its case.")
+]
+Prefix = Annotated[str | None, typer.Option(help="Only values that begin with this text.")]
+Under = Annotated[
+    str | None,
+    typer.Option(
+        help="Only what lies below this domain, network, URL or beginning of a hash, and itself."
+    ),
+]
+Limit = Annotated[int, typer.Option(min=1, help="Show at most so many.")]
+Value = Annotated[str, typer.Argument(metavar="VALUE|ID", help="A value, or a STIX id.")]
 
-_COLUMNS = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
-
-
-@lookup.command("lookup")
-@observables.command("lookup")
-def look_up(
-    ctx: Context,
-    values: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="VALUE", help="Types may be mixed, and defanged forms are understood."
-        ),
-    ],
-    *,
-    type_: Type = None,
-) -> None:
-    """Look up values."""
-    body = {"values": values, "type": type_}
-    documents = ctx.obj.client.post("observables", "/v1/lookup", body)["items"]
-    results = decode(list[ValueAnswer], documents)
-    ctx.obj.answer(documents, output.table(_COLUMNS, map(_result_row, results)))
-
-
-def _result_row(result: ValueAnswer) -> tuple[Any, ...]:
-    if result.observable is None:
-        return (result.value, result.problem or "unknown", None, None, None, None, None)
-    return (result.value, *_row(result.observable)[1:])
+_COLUMNS: Final = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
+_RELATION_COLUMNS: Final = ("direction", "kind", "value", "type", "score", "last seen")
+_SOURCE_COLUMNS: Final = ("name", "tenant", "observables", "reliability", "tlp", "id")
+_COPY_COLUMNS: Final = (
+    "copier",
+    "original",
+    "probability",
+    "shared",
+    "containment",
+    "expected",
+    "mistakes",
+)
+_NUMBERS: Final = ("malicious", "active", "relevant")
 
 
 def _row(observable: ObservableSummary) -> tuple[Any, ...]:
-    sources = {
-        assertion.source for assertion in observable.assertions if assertion.retracted_at is None
-    }
     return (
         observable.value,
         observable.type,
         observable.score,
-        sorted(sources),
+        answers.sources(observable),
         observable.tags,
         output.format_time(observable.first_seen),
         output.format_time(observable.last_seen),
     )
 
 
+@observables.command("search")
 @observables.command("list")
-def list_observables(
+def list_observables(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
     *,
     type_: Type = None,
     source: Source = None,
     min_score: MinScore = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 50,
+    tag: Tag = None,
+    prefix: Prefix = None,
+    under: Under = None,
+    limit: Limit = 50,
 ) -> None:
-    """List observables in the order of their ids."""
+    """List observables that meet all conditions, ordered by id."""
     client = ctx.obj.client
     documents = list(
         client.items(
@@ -88,17 +86,28 @@ def list_observables(
             type=type_,
             source=_source_id(client, source),
             min_score=min_score,
+            tag=tag,
+            prefix=prefix,
+            under=under,
         )
     )
     rows = map(_row, decode(list[ObservableSummary], documents))
-    ctx.obj.answer(documents, output.table(_COLUMNS, rows))
+    empty = "no observable meets all conditions"
+    ctx.obj.answer(documents, output.table(_COLUMNS, rows, empty=empty))
 
 
 @observables.command("count")
-def count_observables(
-    ctx: Context, *, type_: Type = None, source: Source = None, min_score: MinScore = None
+def count_observables(  # a command's parameters are its documentation
+    ctx: Context,
+    *,
+    type_: Type = None,
+    source: Source = None,
+    min_score: MinScore = None,
+    tag: Tag = None,
+    prefix: Prefix = None,
+    under: Under = None,
 ) -> None:
-    """Count observables."""
+    """Count observables that meet all conditions."""
     client = ctx.obj.client
     count = client.get(
         "observables",
@@ -106,21 +115,31 @@ def count_observables(
         type=type_,
         source=_source_id(client, source),
         min_score=min_score,
+        tag=tag,
+        prefix=prefix,
+        under=under,
     )
     ctx.obj.answer(count, output.cell(f"{count['count']:,}"))
 
 
+@observables.command("show")
+def show_observable(ctx: Context, value: Value, *, as_of: AsOf = None) -> None:
+    """Show all that is stored about an observable."""
+    client = ctx.obj.client
+    path = f"/v1/observables/{resolve_id(client, value)}"
+    document = client.get("observables", path, as_of=as_of)
+    ctx.obj.answer(document, output.details(document))
+
+
 @observables.command("explain")
-def explain(
-    ctx: Context, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]
-) -> None:
+def explain(ctx: Context, value: Value, *, as_of: AsOf = None) -> None:
     """Explain a score by the parts that it is made of.
 
     Each source, confirmation and enricher has a part in it.
     """
     client = ctx.obj.client
-    identity = value if "--" in value else _observable_id(client, value)
-    document = client.get("observables", f"/v1/observables/{identity}/explain")
+    path = f"/v1/observables/{resolve_id(client, value)}/explain"
+    document = client.get("observables", path, as_of=as_of)
     rows = [
         (
             contribution["kind"],
@@ -139,21 +158,59 @@ def explain(
     ctx.obj.answer(document, output.cell(head), contributions, *sentence)
 
 
+@observables.command("relations")
+def list_relations(
+    ctx: Context,
+    value: Value,
+    *,
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind, e.g. resolves-to or belongs-to.")
+    ] = None,
+    limit: Limit = 50,
+) -> None:
+    """List how an observable relates to others, last seen first."""
+    client = ctx.obj.client
+    path = f"/v1/observables/{resolve_id(client, value)}/relations"
+    documents = list(client.items("observables", path, most=limit, kind=kind))
+    rows = map(_relation_row, documents)
+    empty = "no relations are recorded"
+    ctx.obj.answer(documents, output.table(_RELATION_COLUMNS, rows, empty=empty))
+
+
+def _relation_row(relation: Json) -> tuple[Any, ...]:
+    other = relation["other"]
+    return (
+        relation["direction"],
+        relation["kind"],
+        other["value"],
+        other["type"],
+        other["score"],
+        output.format_time(relation["last_seen"]),
+    )
+
+
+@observables.command("sources")
+def list_sources(ctx: Context) -> None:
+    """List the sources whose assertions this tenant sees."""
+    documents = ctx.obj.client.get("observables", "/v1/sources")
+    rows = [tuple(map(document.get, _SOURCE_COLUMNS)) for document in documents]
+    empty = "no source has said anything yet"
+    ctx.obj.answer(documents, output.table(_SOURCE_COLUMNS, rows, empty=empty))
+
+
+@observables.command("copies")
+def list_copies(ctx: Context) -> None:
+    """List sources that probably copy others, most probable first."""
+    documents = ctx.obj.client.get("observables", "/v1/source-pairs")
+    rows = [tuple(map(document.get, _COPY_COLUMNS)) for document in documents]
+    empty = "no source copies another, as far as was measured"
+    ctx.obj.answer(documents, output.table(_COPY_COLUMNS, rows, empty=empty))
+
+
 def _assessment(assessment: Mapping[str, Any]) -> str:
     """The three numbers and their sentence."""
     numbers = ", ".join(f"{name} {assessment[name]}" for name in _NUMBERS)
     return f"{assessment['sentence']} ({numbers})"
-
-
-_NUMBERS = ("malicious", "active", "relevant")
-
-
-def _observable_id(client: Client, value: str) -> str:
-    document = client.post("observables", "/v1/lookup", {"values": [value]})["items"][0]
-    result = decode(ValueAnswer, document)
-    if result.observable is None:
-        raise NotFound(result.problem or f"there is no observable {value}")
-    return result.observable.id
 
 
 def _source_id(client: Client, reference: str | None) -> str | None:

@@ -88,7 +88,7 @@ def _row(policy: Json) -> tuple[Any, ...]:
 @policies.command("add")
 def add_policy(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="What the policy is called.")],
     *,
     with_: Annotated[
         list[str],
@@ -139,13 +139,16 @@ def _fields(
     return {**fields, **without_none(numbers)}
 
 
+@policies.command("edit")
 @policies.command("change")
 def change_policy(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
     policy: PolicyReference,
     *,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    enabled: Annotated[bool | None, typer.Option("--enable/--disable")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Let it ask, or do not.")
+    ] = None,
     with_: Enrichers = None,
     type_: Types = None,
     source: Sources = None,

@@ -8,7 +8,7 @@ from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from shared.errors import InvalidInput, NotFound
-from shared.settings import ServiceName
+from shared.service_names import ServiceName
 
 quotas = CommandGroup("Quotas: how much a tenant may use.")
 

@@ -23,6 +23,10 @@ Args = Annotated[
     str | None,
     typer.Option(help="The task's positional arguments as a JSON list, e.g. '[\"<feed id>\"]'."),
 ]
+FeedArgument = Annotated[
+    str | None,
+    typer.Option("--feed", help="Give the task this feed (name or id) as its argument."),
+]
 Cron = Annotated[
     str | None, typer.Option(help='When it runs: five fields, e.g. "30 6 * * MON-FRI".')
 ]
@@ -48,6 +52,32 @@ def list_schedules(ctx: Context) -> None:
     """
     documents = list(ctx.obj.client.items("scheduler", _PATH))
     ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, documents), empty="no schedules"))
+
+
+@schedules.command("show")
+def show_schedule(ctx: Context, schedule: ScheduleReference) -> None:
+    """Show a schedule."""
+    item = ctx.obj.client.resolve("scheduler", _PATH, schedule)
+    document = ctx.obj.client.get("scheduler", f"{_PATH}/{item.id}")
+    ctx.obj.answer(document, output.details(document))
+
+
+@schedules.command("beats")
+def list_beats(ctx: Context) -> None:
+    """List the Beat processes that fire schedules."""
+    documents = ctx.obj.client.get("scheduler", "/v1/beats")["items"]
+    rows = [
+        (
+            beat["host"],
+            beat["pid"],
+            output.format_time(beat["started_at"]),
+            f"{beat['seconds_since_tick']:.0f} s ago",
+            output.format_time(beat["last_fired_at"]),
+        )
+        for beat in documents
+    ]
+    columns = ("host", "process", "since", "last tick", "last fired")
+    ctx.obj.answer(documents, output.table(columns, rows, empty="no Beat process is running"))
 
 
 def _row(schedule: Json) -> tuple[Any, ...]:
@@ -108,15 +138,19 @@ def _parse_args(text: str | None) -> Any:
 @schedules.command("add")
 def add_schedule(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="What the schedule is called.")],
     task: Annotated[str, typer.Argument(help="The task's name, e.g. feeds.tasks.start_feed.")],
     *,
     cron: Cron = None,
     every: Interval = None,
     args: Args = None,
+    feed: FeedArgument = None,
     timezone: TimeZone = None,
     jitter: Jitter = None,
     catch_up: CatchUp = None,
+    disabled: Annotated[
+        bool, typer.Option("--disabled", help="Add it switched off; `schedules enable` begins.")
+    ] = False,
 ) -> None:
     """Add a schedule for a task, by cron or by interval.
 
@@ -125,7 +159,13 @@ def add_schedule(  # noqa: PLR0913  # a command's parameters are its documentati
     fields = _fields(cron, every, args, timezone, jitter, catch_up)
     if "cron" not in fields:
         raise typer.BadParameter("say when it runs: --cron or --every")
+    if feed and args:
+        raise typer.BadParameter("give --feed or --args, not both")
+    if feed:
+        fields["args"] = [ctx.obj.client.resolve("feeds", "/v1/feeds", feed).id]
     body = {"name": name, "task": task, **fields}
+    if disabled:
+        body["enabled"] = False
     schedule = ctx.obj.client.post("scheduler", _PATH, body)
     ctx.obj.answer(schedule, output.details(schedule))
 

@@ -10,7 +10,7 @@ from sentineliq.cli.client import api
 from sentineliq.cli.client.api import Json
 from sentineliq.cli.context import CommandGroup, Context
 from shared.errors import InvalidInput
-from shared.settings import SERVICES
+from shared.service_names import SERVICES
 from shared.tokens import MAX_LIFETIME, RoleName, issue_token, token_id
 
 tokens = CommandGroup("Tokens for the APIs.")

@@ -8,7 +8,7 @@ from sentineliq.cli.client.api import Client
 from sentineliq.cli.client.documents import BeatSummary, FireSummary, ScheduleSummary, decode
 from sentineliq.cli.doctor.check import Check
 from shared.errors import SentinelIQError
-from shared.settings import ServiceName
+from shared.service_names import ServiceName
 
 _SILENT_AFTER: Final = 5.0
 """Seconds without a tick after which Beat counts as dead."""

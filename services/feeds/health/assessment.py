@@ -20,8 +20,8 @@ HealthState = Literal[
 
 MAX_RUNS: Final = 50
 """Runs that are assessed, newest first."""
-_FAILED_RUNS: Final = 2
-"""Each of them has been tried several times already."""
+_FAILED_ATTEMPTS: Final = 2
+"""Attempts in a row after which a feed that was read before is unreachable; another one at once."""
 _CHANGES_TO_LEARN: Final = 5
 _LATE_TIMES: Final = 5
 """Usual gaps between two changes after which a feed is late."""
@@ -44,12 +44,14 @@ class PastRun:
         state: succeeded, unchanged, held (in quarantine) or failed.
         report: see `services.feeds.runs.report.RunReport`.
         error: code, message and, for an answer of the provider, `upstream_status`.
+        failures: attempts of it that failed at the provider.
     """
 
     state: str
     ended_at: datetime
     report: dict[str, Any]
     error: dict[str, Any]
+    failures: int = 0
 
     @property
     def was_read(self) -> bool:
@@ -128,9 +130,11 @@ def _check_failing(
     if status in _GONE:
         reason = f"{message}: the provider has moved the feed or given it up."
         return FeedHealth("gone", reason, figures)
-    if len(failed) < _FAILED_RUNS:
+    attempts = sum(max(1, run.failures) for run in failed)
+    if attempts < _FAILED_ATTEMPTS and any(run.was_read for run in runs):
         return None
-    return FeedHealth("unreachable", f"{message}; {len(failed)} runs in a row failed.", figures)
+    count = "the last attempt" if attempts == 1 else f"{attempts} attempts in a row"
+    return FeedHealth("unreachable", f"{message}; {count} failed.", figures)
 
 
 def _check_unreadable(

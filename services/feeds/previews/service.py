@@ -39,7 +39,8 @@ from shared.http.guard import origin_of
 from shared.http.outbound import outbound_of
 from shared.settings import Settings, load_settings
 
-_LIMITS: Final = Limits(total=20.0, max_bytes=32 << 20, max_expanded=64 << 20)
+# A person waits: an address that does not begin to answer within seconds is told at once.
+_LIMITS: Final = Limits(total=20.0, max_bytes=32 << 20, max_expanded=64 << 20, head=4.0)
 
 
 def preview_file(  # what a preview is made of

@@ -8,9 +8,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from services.feeds.payloads.store import PayloadStore, received_bytes
-from services.feeds.runs import full_statements, service
+from services.feeds.runs import full_statements, retractions, service
 from services.feeds.runs.models import StoredDocument
-from services.feeds.runs.schemas import ReconciledRuns, RunPage, RunView
+from services.feeds.runs.schemas import (
+    ReconciledRuns,
+    RetractionBody,
+    RetractionView,
+    RunPage,
+    RunView,
+)
 from services.feeds.subscriptions.models import FeedColumns
 from services.feeds.subscriptions.vocabulary import (
     FeedKind,
@@ -88,6 +94,46 @@ def resync(request: Request, principal: Runner, feed_id: UUID) -> RunView:
     """
     run = full_statements.resync(database_of(request), principal, feed_id)
     return RunView.model_validate(run)
+
+
+@router.post("/runs/{run_id}/retract", status_code=202)
+def retract_run(
+    request: Request, principal: Writer, run_id: UUID, body: RetractionBody
+) -> RetractionView:
+    """Take back what a run's document said, or count what that would be.
+
+    A list goes back to the document before; a stream keeps what its other documents name as well.
+    No rule tells of it. A feed that is fetched is paused.
+    """
+    retraction = retractions.retract_run(
+        database_of(request),
+        request.app.state.payloads,
+        principal,
+        run_id,
+        dry_run=body.dry_run,
+    )
+    return RetractionView.model_validate(retraction)
+
+
+@router.post("/runs/{run_id}/restore", status_code=202)
+def restore_run(request: Request, principal: Writer, run_id: UUID) -> RunView:
+    """Say again what was taken back, within 30 days. No rule tells of it."""
+    database = database_of(request)
+    run = retractions.restore_run(database, request.app.state.payloads, principal, run_id)
+    return RunView.model_validate(run)
+
+
+@router.post("/feeds/{feed_id}/retract", status_code=202)
+def retract_feed(
+    request: Request, principal: Writer, feed_id: UUID, body: RetractionBody
+) -> RetractionView:
+    """Take back all that a feed has said, or count what that would be. No rule tells of it.
+
+    A feed that is fetched is paused.
+    """
+    database = database_of(request)
+    retraction = retractions.retract_feed(database, principal, feed_id, dry_run=body.dry_run)
+    return RetractionView.model_validate(retraction)
 
 
 @router.post("/ingest", status_code=202, openapi_extra=UPLOAD_BODY)

@@ -36,6 +36,7 @@ class _Chunk(msgspec.Struct, omit_defaults=True):
     gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     statement_chunks: int | None = None
     repetition: bool = False
+    amendment: bool = False
 
 
 class _OpenChunk:
@@ -120,6 +121,7 @@ class Chunker:
             head.confidence,
             head.tags,
             repetition=head.is_repetition,
+            amendment=head.is_amendment,
         )
         if target.texts:
             setattr(chunk, name, texts)
@@ -160,6 +162,7 @@ def _capacity(head: IndicatorsObserved) -> int:
         head.tags,
         seen=msgspec.Raw(b"[]"),
         repetition=head.is_repetition,
+        amendment=head.is_amendment,
     )
     return MAX_EVENT_BYTES - len(msgspec.json.encode(envelope)) - _END_BYTES
 

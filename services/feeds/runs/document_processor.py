@@ -18,6 +18,7 @@ from services.feeds.runs.chunks import Chunker
 from services.feeds.runs.leased_run import LeasedRun
 from services.feeds.runs.models import StoredDocument
 from services.feeds.runs.publisher import publish_chunks
+from services.feeds.runs.report import RunReport
 from services.feeds.sandbox import document_sandbox, run_limits
 from services.feeds.snapshots.deduplication import distinct
 from services.feeds.snapshots.document_reader import DocumentReader, Rows
@@ -118,7 +119,7 @@ class DocumentProcessor:
             run.check,
             is_public=feed.tenant == PUBLIC,
         )
-        chunker = Chunker(self._chunk_head(), report.chunks)
+        chunker = self.chunker()
         if before is None and feed.listed == 0 and run.full_reason is None and format_.incremental:
             # Nothing can be lost from a first list: it is sent while it is read.
             blocks = self._checked(reader.read(parse), rows_left)
@@ -139,13 +140,79 @@ class DocumentProcessor:
                 await publish_chunks(run, self._settings, chunks, report.chunks)
         report.count_repeated(reader.named - difference.listed)
         report.count_retracted(len(reader.retracted))
-        self._count(difference, chunker)
+        self.count(difference, chunker)
         return self._progress(document, format_.name, before, snapshot, difference)
 
     def remove_replaced(self) -> None:
         """Remove the snapshot that another has replaced. The feed's row names the other by now."""
         if self._replaced is not None:
             self._snapshots.remove(self._run.feed.id, self._replaced)
+
+    def read_again(self, document: StoredDocument) -> FeedSnapshot:
+        """Read a document that the feed has said before; the run's report does not count it.
+
+        Raises:
+            MalformedDocument, InvalidInput: it cannot be read any more.
+            SandboxLimitExceeded: it takes too much to read it.
+        """
+        feed = self._run.feed
+        with self._payloads.file(document.payload) as payload:
+            parse = parser_of_payload(
+                document_sandbox(self._settings),
+                payload,
+                self._format_of(document, payload).name,
+                feed.options,
+                run_limits(self._settings),
+                self._run.check,
+                is_public=feed.tenant == PUBLIC,
+            )
+            reader = DocumentReader(provenance_digest(feed), None, RunReport())
+            return reader.read_all(parse, self._run.check)
+
+    def chunker(self) -> Chunker:
+        """Cuts what the run publishes next."""
+        return Chunker(self._chunk_head(), self._run.report.chunks)
+
+    def count(self, difference: SnapshotDifference, chunker: Chunker) -> None:
+        """Count what was published in the run's report."""
+        report = self._run.report
+        report.listed += difference.listed
+        report.seen += len(difference.seen)
+        report.chunks += chunker.buckets.total()
+        report.buckets.update(chunker.buckets)
+        report.published += chunker.indicators
+        report.types.update(difference.types)
+
+    def settle(
+        self, document: StoredDocument, snapshot: FeedSnapshot, difference: SnapshotDifference
+    ) -> FeedColumns:
+        """The feed's columns when a list is at a document that it was at before."""
+        feed = self._run.feed
+        file = self._snapshots.save(feed.id, replace(snapshot, counts=difference.types))
+        self._replaced = feed.snapshot
+        return {
+            "cursor": {},
+            "quarantine": None,
+            "payload": document.payload,
+            "file_name": document.file_name,
+            "snapshot": file,
+            "data_folder": self._snapshots.folder_id,
+            "listed": difference.listed,
+            "content_digest": content_digest(feed, document, feed.format),
+        }
+
+    def clear(self, document: StoredDocument | None) -> FeedColumns:
+        """The feed's columns when the next document has nothing to be compared with."""
+        self._replaced = self._run.feed.snapshot
+        return {
+            "cursor": {},
+            "quarantine": None,
+            "payload": document.payload if document else None,
+            "file_name": document.file_name if document else None,
+            "snapshot": None,
+            "listed": 0,
+            "content_digest": None,
+        }
 
     def _load_snapshot(self) -> FeedSnapshot | None:
         """The feed's snapshot; None when it has none that can be read."""
@@ -195,6 +262,7 @@ class DocumentProcessor:
             confidence=feed.confidence,
             tags=tuple(sorted(feed.tags)),
             is_repetition=self._run.full_reason is not None,
+            is_amendment=claim.is_amendment,
         )
 
     def _checked(
@@ -284,15 +352,6 @@ class DocumentProcessor:
             self._run.report.gone += len(texts)
             ids = np.frombuffer(b"".join(texts), np.uint64)
             yield from chunker.gone([(ids, texts.values())])
-
-    def _count(self, difference: SnapshotDifference, chunker: Chunker) -> None:
-        report = self._run.report
-        report.listed += difference.listed
-        report.seen += len(difference.seen)
-        report.chunks += chunker.buckets.total()
-        report.buckets.update(chunker.buckets)
-        report.published += chunker.indicators
-        report.types.update(difference.types)
 
     def _progress(
         self,

@@ -30,9 +30,10 @@ from services.feeds.runs.fetch import fetch_documents
 from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun, Postponed
 from services.feeds.runs.models import ClaimedRun, StoredDocument
 from services.feeds.runs.repository import claims
+from services.feeds.runs.take_back import stored_documents, take_back
 from services.feeds.sandbox import document_sandbox
 from services.feeds.subscriptions import service as subscriptions
-from services.feeds.subscriptions.models import Feed
+from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.service import FeedMoved
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable
@@ -199,12 +200,17 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
         )
     payloads = PayloadStore(settings.data_dir)
     processor = DocumentProcessor(run, settings, payloads)
-    was_read_before = run.feed.content_digest is not None or bool(run.feed.cursor)
+    was_read_before = run.feed.was_read
     days = settings.feed_check_days
     finish = partial(run.finish, was_read_before=was_read_before, check_days=days)
     await asyncio.to_thread(processor.check_snapshot)
     # While the document is fetched.
     document_sandbox(settings).start()
+    if run.claim.input == "retraction":
+        changes = await _take_back(run, settings, payloads, processor)
+        outcome = await asyncio.to_thread(finish, changes)
+        await asyncio.to_thread(processor.remove_replaced)
+        return outcome
     async with aclosing(_documents(run, settings, payloads)) as documents:
         async for document in documents:
             with bulk_slot(run, settings, payloads.size(document.payload)):
@@ -216,6 +222,18 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
                     return outcome
                 await asyncio.to_thread(run.finish_page, changes)
     return await asyncio.to_thread(finish)
+
+
+async def _take_back(
+    run: LeasedRun, settings: Settings, payloads: PayloadStore, processor: DocumentProcessor
+) -> FeedColumns:
+    document = run.claim.pinned
+    standing: list[StoredDocument] = []
+    if document is not None:
+        with run.database.transaction(run.claim.tenant) as session:
+            standing = stored_documents(session, payloads, run.feed.id, document.payload)
+    with bulk_slot(run, settings, payloads.size(document.payload) if document else 0):
+        return await take_back(run, settings, processor, document, standing)
 
 
 async def _documents(

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.feeds.collectors.registry import collector_named
-from services.feeds.health.assessment import MAX_RUNS
+from services.feeds.health.assessment import MAX_RUNS, PastRun
 from services.feeds.health.service import update_health
 from services.feeds.quotas.limits import FETCHED_BYTES
 from services.feeds.runs.models import ClaimedRun, NewRun, RunState, StoredDocument
@@ -86,6 +86,12 @@ class LeasedRun:
         self.is_list = self.is_whole and feed.kind == "snapshot"
         self.lease = LeaseKeeper(database, claim.tenant, self._renew, _RENEWAL_SECONDS)
         self._has_published = claim.base_revision is not None
+
+    @property
+    def is_statement(self) -> bool:
+        """Whether its chunks end with what they leave out: a list, or nothing at all, in full."""
+        takes_all = self.claim.input == "retraction" and self.claim.retracts is None
+        return takes_all or (self.is_list and self.full_reason is not None)
 
     def _renew(self, session: Session) -> bool:
         return claims.renew_run(session, self.claim, self.report.chunks + self.sent)
@@ -243,11 +249,23 @@ class LeasedRun:
                     error=error.as_dict(),
                     values=values,
                 )
+                self._assess_attempts(session, error, failures)
             else:
                 self._give_up(session, error, values)
         status = "waiting" if may_retry else "failed"
         details = {"error": error.as_dict()}
         return AttemptOutcome(status, claim.id, details, is_end=not may_retry)
+
+    def _assess_attempts(self, session: Session, error: SentinelIQError, failures: int) -> None:
+        """Let the feed's health tell of attempts that failed, while the run waits for another."""
+        if not failures:
+            return
+        feed = load_feed(session, self.claim.feed_id)
+        now = database_now(session)
+        report = self.report.as_dict()
+        failed = PastRun(RunState.FAILED, now, report, error.as_dict(), failures)
+        ended = records.list_ended_runs(session, feed.id, MAX_RUNS)
+        update_health(session, feed, [failed, *ended])
 
     def supersede(self, error: FeedMoved) -> AttemptOutcome:
         """End the run, because what it compared with is no longer there; another does its work."""
@@ -266,6 +284,7 @@ class LeasedRun:
                     claim.is_confirmed,
                     claim.full_reason,
                     pinned.file_name if pinned else None,
+                    claim.retracts,
                 )
                 records.insert_run(session, run, repeats=claim.id)
         return AttemptOutcome("failed", claim.id, {"error": error.as_dict()}, is_end=True)
@@ -300,7 +319,9 @@ class LeasedRun:
             report.seen,
             report.gone,
             {} if error else dict(report.buckets),
-            self.is_list and self.full_reason is not None and not error,
+            self.is_statement and not error,
+            claim.is_amendment,
+            claim.retracts,
         )
         event = Event(
             FINISHED,

@@ -23,6 +23,7 @@ RUN = sa.Table(
     sa.Column("input", sa.Text),
     sa.Column("payload", sa.Text),
     sa.Column("file_name", sa.Text),
+    sa.Column("retracts", pg.UUID(as_uuid=True)),
     sa.Column("part", pg.JSONB(none_as_null=True)),
     sa.Column("confirmed", sa.Boolean),
     sa.Column("deaths", sa.Integer),
@@ -65,7 +66,11 @@ PROVIDER_TURN = sa.Table(
 """Visits of each tenant at each host. Rows of the platform's tenant are addresses of the catalog,
 between whose visits the catalog sets a time."""
 
-RunInput = Literal["fetch", "upload", "stored"]
+RunInput = Literal["fetch", "upload", "stored", "retraction", "restoration"]
+"""A retraction takes a document of the feed back, or all that the feed has said; a restoration
+reads a document again that was taken back."""
+AMENDMENTS: Final = ("retraction", "restoration")
+"""Inputs of runs by which a person amends what the feed has said: no rule tells of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,9 @@ class Visit:
 
 CHECK: Final = "check"
 """The reason of a full statement that is expected to correct nothing."""
+
+RESTORABLE_DAYS: Final = 30
+"""Days for which a document that was taken back can be restored."""
 
 
 class RunState(StrEnum):
@@ -142,6 +150,7 @@ class NewRun:
         is_confirmed: whether its document is published whatever it takes away.
         full_reason: why it says everything again, if it is to do so in any case.
         file_name: of the payload, where it was uploaded.
+        retracts: of a retraction: the run whose document it takes back; None: it takes all back.
     """
 
     tenant: str
@@ -152,6 +161,7 @@ class NewRun:
     is_confirmed: bool = False
     full_reason: str | None = None
     file_name: str | None = None
+    retracts: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +180,7 @@ class ClaimedRun:
             is not stored yet; None while it has published nothing of it.
         progress: the most chunks that an attempt has published.
         report: of the attempts before.
+        retracts: of a retraction: the run whose document it takes back; None: it takes all back.
     """
 
     id: UUID
@@ -187,6 +198,12 @@ class ClaimedRun:
     progress: int
     requested_by: str
     report: dict[str, Any] | None
+    retracts: UUID | None = None
+
+    @property
+    def is_amendment(self) -> bool:
+        """Whether a person amends by it what the feed has said."""
+        return self.input in AMENDMENTS
 
     @property
     def is_full(self) -> bool:
@@ -216,6 +233,7 @@ class RunSummary:
         file_name: of that document; None when it was not uploaded.
         full_reason: why it says everything again; None when it does not.
         applied_account: `AppliedCounts` as it is stored; None before it arrived.
+        retracts: of a retraction: the run whose document it takes back; None: it takes all back.
     """
 
     id: UUID
@@ -227,6 +245,7 @@ class RunSummary:
     payload: str | None
     file_name: str | None
     attempts: int
+    next_attempt_at: datetime | None
     report: dict[str, Any] | None
     error: dict[str, Any] | None
     queued_at: datetime
@@ -236,6 +255,7 @@ class RunSummary:
     full_reason: str | None
     applied_account: dict[str, Any] | None
     applied_at: datetime | None
+    retracts: UUID | None = None
 
     @property
     def document(self) -> StoredDocument | None:

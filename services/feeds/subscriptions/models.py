@@ -176,6 +176,11 @@ class Feed:
     derived_from: list[str] = field(default_factory=list)
 
     @property
+    def was_read(self) -> bool:
+        """Whether a document of it has been read to its end."""
+        return self.content_digest is not None or bool(self.cursor)
+
+    @property
     def ref(self) -> FeedRef:
         """The feed as events name it."""
         percent = RELIABILITY_PERCENT[self.reliability]
@@ -214,10 +219,10 @@ class FeedColumns(TypedDict, total=False):
     min_interval: int
     retention_days: int
     cursor: dict[str, Any]
-    content_digest: str
+    content_digest: str | None
     snapshot: str | None
     listed: int
-    payload: str
+    payload: str | None
     file_name: str | None
     needs_full_statement: str | None
     data_folder: str | None

@@ -113,6 +113,7 @@ class FeedView(FeedSettings):
         serialization_alias="catalogue", description="entry of the catalog it was made from"
     )
     listed: int = Field(description="observables in its last version")
+    was_read: bool = Field(description="whether a document of it has been read to its end")
     quarantine: QuarantineView | None = Field(
         serialization_alias="held",
         description="why its last fetch was held back, and how often",

@@ -88,6 +88,8 @@ _Match = tuple[Event[ObservablesChanged], Conditions, dict[tuple[UUID, UUID], Ch
 
 
 def _matches(book: RuleBook, event: Event[ObservablesChanged]) -> list[_Match]:
+    if event.data.is_amendment:
+        return []
     source = event.data.source
     matches: list[_Match] = []
     for rule, changes in book.rules.match(

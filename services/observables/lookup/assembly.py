@@ -21,6 +21,7 @@ from services.observables.store.search_keys import host_of, under
 from shared.database import Database
 from shared.stix import NotAnObservable, ObservableType, detect, normalise
 from shared.stix.addresses import ipv4, ipv6
+from shared.stix.attack_ids import attack_ids
 from shared.stix.ids import observable_id
 
 MAX_INSIDE: Final = 100
@@ -99,6 +100,12 @@ class LookupAnswer(msgspec.Struct, omit_defaults=True):
             "scores, then in the order of their values"
         ),
     ] = ()
+    type: Annotated[
+        str, Meta(description="what a value that is not stored was read as, such as ipv4-addr")
+    ] = ""
+    canonical: Annotated[
+        str, Meta(description="the canonical form of a value that is not stored")
+    ] = ""
 
 
 class DatedLookupAnswer(LookupAnswer, kw_only=True):
@@ -148,12 +155,20 @@ def parse_query(
         observable = detect(value)
     except NotAnObservable as error:
         others = () if type_ is not None else tuple(_ids(_SHAPELESS, value))
-        return ValueQuery(value, problem=str(error), others=others)
+        return ValueQuery(value, problem=_problem(value, error), others=others)
     text = observable.value
     detected_as, alike = _HASHES.get(len(text), (None, ()))
     others = tuple(_ids(alike, text)) if observable.type is detected_as else ()
     identity = observable_id(observable.type, text)
     return ValueQuery(value, observable.type, text, identity, None, others, describe)
+
+
+def _problem(value: str, error: NotAnObservable) -> str:
+    """Why a value is no observable; ids of ATT&CK have a place of their own."""
+    text = value.strip().upper()
+    if any(match.value == text for match in attack_ids(text)):
+        return f"{text} is an id of ATT&CK and no observable: ask the mitre service about it"
+    return str(error)
 
 
 def _ids(types: Sequence[ObservableType], value: str) -> Iterator[str]:
@@ -266,6 +281,10 @@ def _assemble(
         else LookupAnswer(query.value, views.get(query.id), query.problem)
         for query in queries
     ]
+    for query, absent in zip(queries, answers, strict=True):
+        if absent.observable is None:
+            absent.type = query.type
+            absent.canonical = query.text
     for index, ids in above.items():
         if references := _references(ids, views):
             answers[index].within = references

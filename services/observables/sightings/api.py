@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from services.observables.sightings import schemas, service
 from services.observables.sightings.service import ReportedRelation, SightingReport
-from services.observables.store.references import StixId, observable_of, uuid_of
+from services.observables.store.references import StixId, observable_of
 from services.observables.store.schemas import ReferenceView
 from shared.auth import Principal
 from shared.errors import InvalidInput
@@ -84,8 +84,23 @@ def _span(first: datetime | None, last: datetime | None, field: str) -> tuple[da
 def withdraw_sighting(request: Request, principal: Writer, identity: StixId) -> None:
     """Withdraw a report that was wrong; answers about the time before it stay as they were."""
     service.withdraw(
-        database_of(request), principal.tenant, principal.actor, UUID(uuid_of(identity))
+        database_of(request), principal.tenant, principal.actor, _sighting_uuid(identity)
     )
+
+
+def _sighting_uuid(identity: str) -> UUID:
+    """The UUID of a sighting, with or without `sighting--` before it.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    try:
+        return UUID(identity.removeprefix("sighting--"))
+    except ValueError:
+        raise InvalidInput(
+            f"{identity!r} is no id of a sighting: expected is sighting--<UUID>, or the UUID.",
+            field="id",
+        ) from None
 
 
 @router.post("/relations", status_code=201)

@@ -174,21 +174,30 @@ class _EncodedChanges(msgspec.Struct, omit_defaults=True):
     source: str
     changes: msgspec.Raw
     run_id: UUID | None = None
+    is_amendment: bool = msgspec.field(default=False, name="amendment")
 
 
 def change_events(
-    changes: Iterable[Change], tenant: str, source_id: UUID, source: str, run_id: UUID | None = None
+    changes: Iterable[Change],
+    tenant: str,
+    source_id: UUID,
+    source: str,
+    run_id: UUID | None = None,
+    *,
+    is_amendment: bool = False,
 ) -> Iterator[Event[ObservablesChanged]]:
     """Changes as events, in chunks keyed by bucket."""
     by_bucket: dict[int, list[Change]] = defaultdict(list)
     for change in changes:
         by_bucket[bucket(change.id[-36:])].append(change)
-    empty = msgspec.json.encode(ObservablesChanged(source_id, source, [], run_id))
+    empty = msgspec.json.encode(ObservablesChanged(source_id, source, [], run_id, is_amendment))
     capacity = MAX_EVENT_BYTES - len(empty) + EMPTY_LIST_BYTES
     for number, changes_of_bucket in by_bucket.items():
         for chunk in cut_by_size(changes_of_bucket, capacity, _shorten):
-            data = ObservablesChanged(source_id, source, chunk.items, run_id)
-            encoded = msgspec.json.encode(_EncodedChanges(source_id, source, chunk.encoded, run_id))
+            data = ObservablesChanged(source_id, source, chunk.items, run_id, is_amendment)
+            encoded = msgspec.json.encode(
+                _EncodedChanges(source_id, source, chunk.encoded, run_id, is_amendment)
+            )
             event_id = content_id(tenant, encoded)
             key = bucket_key(number)
             yield Event(CHANGED, data, tenant, EVENT_SOURCE, key, event_id, encoded=encoded)

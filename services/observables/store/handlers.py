@@ -69,7 +69,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
         )
     # Read the chunks. Indicators that cannot be stored go to the dead letters.
     source = write.put_source(session, tenant, head.feed, observed_at)
-    source = source._replace(is_repetition=head.is_repetition)
+    source = source._replace(is_repetition=head.is_repetition, is_amendment=head.is_amendment)
     batch = Batch(source, {}, {}, {}, set(), {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
     # A chunk may come from a time when its observables had other ids.

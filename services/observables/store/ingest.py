@@ -69,7 +69,15 @@ def ingest(
     plan = build_plan(source, asserted, dropped, states, effects)
     write.write_plan(session, tenant, source, plan, contexts)
     write.mark_due(session, tenant, plan.changes)
-    publish(session, change_events(plan.changes, tenant, run.source_id, source.name, run_id))
+    changes = change_events(
+        plan.changes,
+        tenant,
+        run.source_id,
+        source.name,
+        run_id,
+        is_amendment=source.is_amendment,
+    )
+    publish(session, changes)
     return plan
 
 

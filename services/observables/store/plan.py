@@ -72,6 +72,7 @@ class AssertingSource(NamedTuple):
 
     Attributes:
         is_repetition: whether the run says everything again.
+        is_amendment: whether a person amends by the run what the source has said.
         origin: whose observation it publishes; empty when nobody has named it.
         derived_from: the origins that it is made of.
         measurements: of it, as its row holds them.
@@ -89,6 +90,7 @@ class AssertingSource(NamedTuple):
     origin: str = ""
     derived_from: tuple[str, ...] = ()
     measurements: str = ""
+    is_amendment: bool = False
 
     def stored(self, data: AssertionData) -> StoredAssertion:
         """A report of this source as it is stored."""

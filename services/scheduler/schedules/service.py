@@ -23,7 +23,7 @@ from services.scheduler.schedules.schemas import (
     SchedulePatch,
     ScheduleView,
 )
-from services.scheduler.schedules.task_catalog import queue_for
+from services.scheduler.schedules.task_catalog import check_args, queue_for
 from services.scheduler.schedules.timing import Timing, message_id
 from shared.audit import changes_between
 from shared.auth import Principal, Role
@@ -90,6 +90,7 @@ def create_schedule(database: Database, principal: Principal, body: ScheduleCrea
         Conflict: the tenant has a schedule of that name.
         QuotaExceeded: it has as many as it may have.
     """
+    check_args(body.task, body.args)
     schedule_id = uuid4()
     values = body.model_dump() | {
         "tenant": principal.tenant,
@@ -123,6 +124,8 @@ def change_schedule(
     access = _access_of(principal)
     with database.transaction(access.tenant) as session:
         schedule = _get(session, access.writable, schedule_id, lock=True)
+        if changes.keys() & {"task", "args"}:
+            check_args(changes.get("task", schedule.task), changes.get("args", schedule.args))
         if schedule.owner == "code" and changes.keys() - {"enabled"}:
             raise Conflict("This schedule is declared in the code; only `enabled` can be changed.")
         before = {name: getattr(schedule, name) for name in (*_TIMING_FIELDS, "enabled")}

@@ -16,7 +16,13 @@ from sentineliq.cli.client.documents import (
     decode,
     left_out_lines,
 )
-from sentineliq.cli.client.follow_run import RunFailed, RunOutcome, follow_run
+from sentineliq.cli.client.follow_run import (
+    RunFailed,
+    RunOutcome,
+    RunUnfinished,
+    follow_attempt,
+    follow_run,
+)
 
 RUN = {
     "id": "1",
@@ -114,3 +120,23 @@ def test_a_refused_run_names_the_arguments_that_settle_it():
         """  --format json --option 'items="\\"malicious-domains\\""'""",
         "  --format json --option items=blocked_ips",
     ]
+
+
+def test_an_attempt_that_failed_is_told_with_the_time_of_the_next_one():
+    waiting = {
+        **RUN,
+        "state": "queued",
+        "error": {"message": "the server does not answer"},
+        "next_attempt_at": "2026-11-30T10:00:04+00:00",
+    }
+    with feeds_service(waiting) as client, pytest.raises(RunUnfinished) as caught:
+        follow_attempt(client, waiting)
+    assert "the server does not answer" in caught.value.message
+    assert "tried again at 2026-11-30 10:00:04 UTC" in caught.value.message
+    assert "`sentineliq feeds follow 1`" in caught.value.message
+
+
+def test_a_fetch_that_takes_long_is_not_waited_for():
+    running = {**RUN, "state": "running"}
+    with feeds_service(running) as client, pytest.raises(RunUnfinished, match="goes on"):
+        follow_attempt(client, running, seconds=0.2)

@@ -58,7 +58,7 @@ def test_published_events_are_sent_again(cli):
         events = [event async for event in read_since(settings, RECORDED, since)]
         return [event.id for event in events if event.data.target == feed["id"]]
 
-    feed = cli.as_json("feeds", "add", "resend-me", "https://192.0.2.1/resend.txt")
+    feed = cli.as_json("feeds", "add", "resend-me", "https://192.0.2.1/resend.txt", "--paused")
     # Once it is published: other events of the service may be sent again before.
     eventually(lambda: asyncio.run(created()))
     resend = ("events", "resend", "--since", "2020-01-01T00:00:00Z", "--service", "feeds")

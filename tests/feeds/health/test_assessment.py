@@ -1,5 +1,6 @@
 """How a feed is doing, told by its runs and by its habits."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,6 +42,8 @@ def changing(first: float, every: float, count: int = 10) -> list[PastRun]:
         ([past(0.5, "failed", error=upstream(401)), past(2)], "unauthorised"),
         ([past(0.5, "failed", error=upstream(404)), past(2)], "gone"),
         ([past(0.5, "failed", error=upstream(503)), past(2)], "healthy"),
+        ([past(0.5, "failed", error=upstream(503))], "unreachable"),
+        ([replace(past(0.5, "failed", error=upstream(503)), failures=2), past(2)], "unreachable"),
         (
             [
                 past(0.5, "failed", error=upstream(503)),

@@ -17,7 +17,7 @@ Query = Callable[..., list[sa.Row[Any]]]
 DAILY = {
     "name": "morning run",
     "task": "feeds.tasks.start_feed",
-    "args": ["abuse"],
+    "args": ["4c1c6f2e-7f0a-4d0c-9a52-1f1d3f0d2a11"],
     "cron": "30 6 * * MON-FRI",
 }
 
@@ -51,11 +51,22 @@ def test_a_schedule_lives(acme: Any):
 
 def test_renaming_does_not_restart_the_clock(acme: Any):
     schedule = acme.post("/v1/schedules", json=DAILY | {"cron": None, "every_seconds": 1000}).json()
+    other = "0b8f6e0a-3a52-4c8e-9d3b-6f1d1c1b7a90"
     changed = acme.patch(
-        f"/v1/schedules/{schedule['id']}", json={"name": "other", "args": []}
+        f"/v1/schedules/{schedule['id']}", json={"name": "other", "args": [other]}
     ).json()
     assert changed["next_due_at"] == schedule["next_due_at"]
-    assert changed["args"] == []
+    assert changed["args"] == [other]
+
+
+@pytest.mark.parametrize("args", [[], ["<feed id>"], [7], ["abuse", "abuse"]])
+def test_arguments_that_the_task_does_not_take_are_refused(acme: Any, args: list[Any]):
+    answer = acme.post("/v1/schedules", json=DAILY | {"args": args})
+    assert (answer.status_code, answer.json()["field"]) == (422, "args")
+    assert "the id of a feed" in answer.json()["title"]
+    schedule = acme.post("/v1/schedules", json=DAILY).json()
+    refused = acme.patch(f"/v1/schedules/{schedule['id']}", json={"args": args})
+    assert (refused.status_code, refused.json()["field"]) == (422, "args")
 
 
 def test_run_now_and_history(acme: Any, own: Database):
@@ -134,7 +145,7 @@ def test_what_is_wrong_is_named_and_changes_nothing(acme: Any, change: dict[str,
 
 @pytest.mark.parametrize("args", [r'["\ud800"]', "[NaN]"])
 def test_what_json_in_the_database_cannot_hold_is_refused(acme: Any, args: str):
-    body = json.dumps(DAILY).replace('["abuse"]', args)
+    body = json.dumps(DAILY).replace(json.dumps(DAILY["args"]), args)
     answer = acme.post("/v1/schedules", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["field"]) == (422, "args"), answer.text
 

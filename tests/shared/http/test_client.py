@@ -208,6 +208,22 @@ async def test_headers_that_never_end_run_into_the_deadline(http, start):
             await client.request("GET", server.url())
 
 
+async def test_the_head_of_an_answer_has_a_limit_of_its_own(http):
+    async def slow(head, writer):
+        await asyncio.sleep(0 if head.startswith(b"GET /quick") else 5)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.5)
+        writer.write(b"ok")
+        await writer.drain()
+
+    limits = Limits(total=30, head=0.3)
+    async with http.Server(slow) as server, GuardedClient(LOOPBACK, limits) as client:
+        assert (await client.request("GET", server.url("/quick"))).content == b"ok"
+        with pytest.raises(TimedOut):
+            await client.request("GET", server.url("/slow"))
+
+
 async def test_a_flood_runs_into_the_deadline_too(http):
     async def flood(head, writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from sentineliq.cli import output
-from sentineliq.cli.client.api import Client
+from sentineliq.cli.client.api import Client, Json
 from sentineliq.cli.client.kafka_reader import (
     TopicRecord,
     open_reader,
@@ -35,12 +35,30 @@ def tail(
     ] = False,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many events.")] = None,
 ) -> None:
-    """Print a topic's events as they arrive, one a line; stop with Ctrl-C."""
+    """Print a topic's events as they arrive; stop with Ctrl-C."""
     require_topic(topic)
     try:
         asyncio.run(_print_events(ctx.obj, topic, count, from_beginning=from_beginning))
     except KeyboardInterrupt:
         return
+
+
+@log_commands.command("waiting")
+def show_waiting(ctx: Context, *, service: Service = None) -> None:
+    """Show how many events wait for Kafka, and how long.
+
+    It also shows how many are parked.
+    """
+    with Client(ctx.obj.environment, PUBLIC) as client:
+        documents: list[Json] = [
+            {"service": name, **client.get(name, "/v1/outbox")} for name in chosen_services(service)
+        ]
+    rows = [
+        (item["service"], item["waiting"], item["oldest_seconds"], item["parked"])
+        for item in documents
+    ]
+    columns = ("service", "waiting", "oldest (s)", "parked")
+    ctx.obj.answer(documents, output.table(columns, rows))
 
 
 @log_commands.command("resend")

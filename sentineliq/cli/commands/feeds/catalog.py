@@ -7,7 +7,7 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.commands.feeds.following import Wait, show_run
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.credential_prompts import (
     AuthKind,
@@ -16,7 +16,7 @@ from sentineliq.cli.credential_prompts import (
     KeyFile,
     feed_credentials,
 )
-from sentineliq.cli.parameters import Every, parse_duration, without_none
+from sentineliq.cli.parameters import Every, FeedTags, parse_duration, without_none
 
 catalog_commands = CommandGroup()
 
@@ -88,27 +88,26 @@ def subscribe(  # noqa: PLR0913  # a command's parameters are its documentation
     auth_name: AuthName = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
-    wait: Annotated[
-        bool, typer.Option(help="Fetch it at once and wait until all of it is stored.")
-    ] = True,
+    tag: FeedTags = None,
+    wait: Wait = None,
 ) -> None:
-    """Subscribe to an entry of the catalog."""
+    """Subscribe to an entry of the catalog, and fetch it at once.
+
+    When the first attempt fails, the answer says why and when it is tried again.
+    """
     client = ctx.obj.client
     entry = client.get("feeds", f"/v1/catalogue/{slug}")
     body = {
         "name": name,
         "auth": _credentials(entry, kind, auth_name, certificate, key),
         "every_seconds": parse_duration(every) if every else None,
+        "tags": tag or None,
     }
     feed = client.post("feeds", f"/v1/catalogue/{slug}/subscribe", without_none(body))
     for problem in entry["known_trouble"]:
         output.print_note(f"known problem: {problem}")
-    if not wait:
-        ctx.obj.answer(feed, output.details(feed))
-        return
     run = client.post("feeds", f"/v1/feeds/{feed['id']}/runs")
-    outcome = follow_run(client, run)
-    ctx.obj.answer({"feed": feed, **outcome.as_dict()}, output.cell(outcome.line()))
+    show_run(ctx.obj, run, wait=wait, beside={"feed": feed})
 
 
 def _credentials(

@@ -8,7 +8,7 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
-from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.commands.feeds.following import show_run
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.parameters import (
     Confidence,
@@ -21,6 +21,7 @@ from sentineliq.cli.parameters import (
     feed_settings,
     file_name,
     read_upload,
+    without_none,
 )
 
 ingest = CommandGroup()
@@ -29,7 +30,9 @@ ingest = CommandGroup()
 @ingest.command("ingest")
 def ingest_source(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
-    source: Annotated[str, typer.Argument(metavar="FILE|URL")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="A file here, or an address to fetch.")
+    ],
     *,
     name: Annotated[
         str | None, typer.Option(help="The feed's name; by default the file's name.")
@@ -40,6 +43,16 @@ def ingest_source(  # noqa: PLR0913  # a command's parameters are its documentat
     tlp: FeedTlp = None,
     tag: FeedTags = None,
     option: FormatOptions = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a feed that is new: stream (a file adds to what was said; the default of "
+            "files), or snapshot (a file is the whole list)."
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until it is stored, or return at once.")
+    ] = True,
 ) -> None:
     """Ingest a file or an address and wait until it is stored.
 
@@ -47,12 +60,12 @@ def ingest_source(  # noqa: PLR0913  # a command's parameters are its documentat
     """
     client = ctx.obj.client
     settings = feed_settings(format, confidence, reliability, tlp, tag, option)
+    settings |= without_none({"kind": kind})
     if "://" in source:
         run = _start_run(client, source, name, settings)
     else:
         run = _upload(client, Path(source), name, settings)
-    outcome = follow_run(client, run)
-    ctx.obj.answer(outcome.as_dict(), output.cell(outcome.line()))
+    show_run(ctx.obj, run, wait=wait)
 
 
 def _upload(client: Client, path: Path, name: str | None, settings: Json) -> Json:

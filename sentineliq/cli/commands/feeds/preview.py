@@ -11,13 +11,22 @@ from sentineliq.cli.client.api import Json
 from sentineliq.cli.client.documents import UnitCounts, decode, left_out_lines
 from sentineliq.cli.client.follow_run import follow_run
 from sentineliq.cli.client.format_options import parse_options
+from sentineliq.cli.commands.feeds.settings import Collector, CollectorOptions
 from sentineliq.cli.context import CommandGroup, Context
+from sentineliq.cli.credential_prompts import (
+    AuthKind,
+    AuthName,
+    CertificateFile,
+    KeyFile,
+    feed_credentials,
+)
 from sentineliq.cli.parameters import (
     FeedReference,
     Format,
     FormatOptions,
     file_name,
     read_upload,
+    without_none,
 )
 
 preview_commands = CommandGroup()
@@ -35,12 +44,20 @@ _CONTEXT_FIELDS = (
 
 
 @preview_commands.command("preview")
-def preview(
+def preview(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
-    source: Annotated[str, typer.Argument(metavar="FILE|URL")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="A file here, or an address to fetch.")
+    ],
     *,
     format: Format = None,  # noqa: A002  # the option's name
     option: FormatOptions = None,
+    collector: Collector = None,
+    collector_option: CollectorOptions = None,
+    auth: AuthKind = None,
+    auth_name: AuthName = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
 ) -> None:
     """Show the first 50 records of a file or an address.
 
@@ -49,7 +66,12 @@ def preview(
     client = ctx.obj.client
     options = parse_options(option or [])
     if "://" in source:
-        body = {"url": source, "format": format, "options": options}
+        address = {
+            "collector": collector,
+            "collector_options": parse_options(collector_option) if collector_option else None,
+            "auth": feed_credentials(auth, auth_name, certificate, key),
+        }
+        body = {"url": source, "format": format, "options": options, **without_none(address)}
         document = client.post("feeds", "/v1/preview", body)
     else:
         path = Path(source)

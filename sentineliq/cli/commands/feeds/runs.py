@@ -1,4 +1,4 @@
-"""`sentineliq feeds run|runs|confirm|resync`."""
+"""`sentineliq feeds run|follow|runs|confirm|resync`."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.documents import FeedRun, RunCounts, decode, with_choices
-from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.commands.feeds.following import Wait, show_run
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from sentineliq.cli.parameters import FeedReference
 
@@ -25,13 +25,28 @@ _COLUMNS = (
     "seconds",
     "by",
     "error",
+    "id",
 )
 
 
 @run_commands.command("run")
-def run_feed(ctx: Context, feed: FeedReference) -> None:
-    """Fetch a feed now and wait until all of it is stored."""
-    _start_and_follow(ctx.obj, feed, "runs")
+def run_feed(ctx: Context, feed: FeedReference, *, wait: Wait = None) -> None:
+    """Fetch a feed now.
+
+    When the attempt fails, the answer says why and when it is tried again.
+    """
+    _start_and_follow(ctx.obj, feed, "runs", wait=wait)
+
+
+@run_commands.command("follow")
+def follow(
+    ctx: Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    *,
+    wait: Wait = True,
+) -> None:
+    """Wait for a run and show what came of it."""
+    show_run(ctx.obj, ctx.obj.client.get("feeds", f"/v1/runs/{run}"), wait=wait)
 
 
 @run_commands.command("confirm")
@@ -40,7 +55,7 @@ def confirm_feed(ctx: Context, feed: FeedReference) -> None:
 
     It was held back because it lost more than half of its entries.
     """
-    _start_and_follow(ctx.obj, feed, "confirm")
+    _start_and_follow(ctx.obj, feed, "confirm", wait=True)
 
 
 @run_commands.command("resync")
@@ -49,14 +64,15 @@ def resync_feed(ctx: Context, feed: FeedReference) -> None:
 
     What it asserted before and does not list now is taken back.
     """
-    _start_and_follow(ctx.obj, feed, "resync")
+    _start_and_follow(ctx.obj, feed, "resync", wait=True)
 
 
-def _start_and_follow(context: CommandContext, feed: str, action: str) -> None:
+def _start_and_follow(
+    context: CommandContext, feed: str, action: str, *, wait: bool | None
+) -> None:
     client = context.client
     item = client.resolve("feeds", "/v1/feeds", feed)
-    outcome = follow_run(client, client.post("feeds", f"/v1/feeds/{item.id}/{action}"))
-    context.answer(outcome.as_dict(), output.cell(outcome.line()))
+    show_run(context, client.post("feeds", f"/v1/feeds/{item.id}/{action}"), wait=wait)
 
 
 @run_commands.command("runs")
@@ -67,12 +83,16 @@ def list_runs(
         typer.Argument(metavar="FEED", help="The feed's name or id; by default all feeds."),
     ] = None,
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    before: Annotated[
+        str | None,
+        typer.Option(help="Only runs that were queued before this time, 2026-11-30T08:00:00Z."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
 ) -> None:
     """List the last runs, the newest first."""
     client = ctx.obj.client
     feed_id = client.resolve("feeds", "/v1/feeds", feed).id if feed else None
-    documents = client.get("feeds", "/v1/runs", feed=feed_id, limit=limit)["items"]
+    documents = list(client.items("feeds", "/v1/runs", most=limit, feed=feed_id, before=before))
     runs = decode(list[FeedRun], documents)
     table = output.table(_COLUMNS, map(_row, runs), empty="no runs yet")
     ctx.obj.answer(documents, table, *map(output.cell, _choices(runs)))
@@ -105,4 +125,5 @@ def _row(run: FeedRun) -> tuple[Any, ...]:
         report.seconds,
         run.requested_by,
         run.error.line() if run.error else None,
+        run.id,
     )

@@ -1,4 +1,4 @@
-"""`sentineliq feeds list|show|add|origin|delete`."""
+"""`sentineliq feeds list|show|add|origin`."""
 
 from typing import Annotated, Any
 
@@ -6,6 +6,17 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
+from sentineliq.cli.commands.feeds.following import Wait, show_run
+from sentineliq.cli.commands.feeds.settings import (
+    Collector,
+    CollectorOptions,
+    DerivedFrom,
+    Kind,
+    MinInterval,
+    Origin,
+    RetentionDays,
+    fetch_settings,
+)
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.credential_prompts import (
     AuthKind,
@@ -25,7 +36,6 @@ from sentineliq.cli.parameters import (
     Reliability,
     feed_settings,
     parse_duration,
-    without_none,
 )
 
 subscription_commands = CommandGroup()
@@ -48,6 +58,7 @@ _COLUMNS = (
 def list_feeds(ctx: Context) -> None:
     """List the tenant's feeds and the public ones."""
     feeds = list(ctx.obj.client.items("feeds", "/v1/feeds"))
+    feeds.sort(key=lambda feed: (feed["name"].casefold(), feed["tenant"]))
     empty = "no feeds yet: `sentineliq feeds add NAME URL`"
     ctx.obj.answer(feeds, output.table(_COLUMNS, map(_row, feeds), empty=empty))
 
@@ -56,7 +67,7 @@ def _row(feed: Json) -> tuple[Any, ...]:
     return (
         feed["name"],
         feed["tenant"],
-        feed["health"] if feed["enabled"] else "switched off",
+        _health(feed),
         feed["listed"],
         feed["format"] or "guessed",
         feed["url"],
@@ -65,6 +76,14 @@ def _row(feed: Json) -> tuple[Any, ...]:
         feed["every_seconds"],
         output.format_time(feed["next_run_at"]),
     )
+
+
+def _health(feed: Json) -> str:
+    """The health for people: a feed of which nothing was read yet is not healthy."""
+    if not feed["enabled"]:
+        return "switched off"
+    is_new = feed["health"] == "healthy" and not feed["was_read"]
+    return "never fetched" if is_new and feed["url"] else str(feed["health"])
 
 
 @subscription_commands.command("show")
@@ -77,8 +96,8 @@ def show_feed(ctx: Context, feed: FeedReference) -> None:
 @subscription_commands.command("add")
 def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
-    name: Annotated[str, typer.Argument()],
-    url: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="What the feed is called in your tenant.")],
+    url: Annotated[str, typer.Argument(help="Where it is fetched from.")],
     *,
     every: Every = "1h",
     format: Format = None,  # noqa: A002  # the option's name
@@ -87,46 +106,47 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
     tlp: FeedTlp = None,
     tag: FeedTags = None,
     option: FormatOptions = None,
-    origin: Annotated[
-        str | None, typer.Option(help="Whose observations it publishes: abuse.ch.")
-    ] = None,
-    derived_from: Annotated[
-        list[str] | None,
-        typer.Option(help="An origin whose observations it repeats; may be given several times."),
-    ] = None,
-    kind: Annotated[
-        str,
-        typer.Option(
-            help="snapshot: the document is a whole list each time; stream: it holds only what "
-            "is recent."
-        ),
-    ] = "snapshot",
-    collector: Annotated[
-        str, typer.Option(help="How it is fetched: http, taxii or misp.")
-    ] = "http",
+    origin: Origin = None,
+    derived_from: DerivedFrom = None,
+    kind: Kind = "snapshot",
+    collector: Collector = "http",
+    collector_option: CollectorOptions = None,
+    min_interval: MinInterval = None,
+    retention_days: RetentionDays = None,
     auth: AuthKind = None,
     auth_name: AuthName = None,
     certificate: CertificateFile = None,
     key: KeyFile = None,
+    paused: Annotated[
+        bool, typer.Option("--paused", help="Only add it: `sentineliq feeds enable FEED` begins.")
+    ] = False,
+    wait: Wait = None,
 ) -> None:
-    """Subscribe to an address.
+    """Subscribe to an address, which is fetched at once.
 
-    It is fetched at once and then regularly.
+    When the first attempt fails, the answer says why and when it is tried again.
     """
     body: Json = {
         "name": name,
         "url": url,
         **feed_settings(format, confidence, reliability, tlp, tag, option),
-        "kind": kind,
-        "collector": collector,
-        **without_none({"origin": origin, "derived_from": derived_from or None}),
+        **fetch_settings(
+            kind, collector, collector_option, origin, derived_from, min_interval, retention_days
+        ),
     }
+    if paused:
+        body["enabled"] = False
     if every:
         body["every_seconds"] = parse_duration(every)
     if (credentials := feed_credentials(auth, auth_name, certificate, key)) is not None:
         body["auth"] = credentials
-    feed = ctx.obj.client.post("feeds", "/v1/feeds", body)
-    ctx.obj.answer(feed, output.details(feed))
+    client = ctx.obj.client
+    feed = client.post("feeds", "/v1/feeds", body)
+    if paused:
+        ctx.obj.answer(feed, output.details(feed))
+        return
+    run = client.post("feeds", f"/v1/feeds/{feed['id']}/runs")
+    show_run(ctx.obj, run, wait=wait, beside=feed)
 
 
 @subscription_commands.command("origin")
@@ -147,14 +167,3 @@ def set_origin(
     body: Json = {"origin": origin, "derived_from": derived_from or []}
     document = ctx.obj.client.patch("feeds", f"/v1/feeds/{item.id}", body)
     ctx.obj.answer(document, output.details(document))
-
-
-@subscription_commands.command("delete")
-def delete_feed(ctx: Context, feed: FeedReference) -> None:
-    """Unsubscribe from a feed.
-
-    Its indicators stay until they expire.
-    """
-    item = ctx.obj.client.resolve("feeds", "/v1/feeds", feed)
-    ctx.obj.client.delete("feeds", f"/v1/feeds/{item.id}")
-    ctx.obj.answer({"deleted": item.id}, output.cell(f"{item.name} is deleted"))

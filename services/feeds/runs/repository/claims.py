@@ -115,6 +115,7 @@ def _claimed_run(row: sa.Row[Any]) -> ClaimedRun:
         progress=row.progress,
         requested_by=row.requested_by,
         report=row.report,
+        retracts=row.retracts,
     )
 
 

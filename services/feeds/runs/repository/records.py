@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from services.feeds.health.assessment import PastRun
 from services.feeds.quotas.limits import RUNS
 from services.feeds.runs.models import (
+    RESTORABLE_DAYS,
     RUN,
     AppliedCounts,
     DueCheck,
@@ -41,6 +42,7 @@ _SUMMARY: Final = (
         RUN.c.payload,
         RUN.c.file_name,
         RUN.c.attempts,
+        sa.case((RUN.c.state == RunState.QUEUED, RUN.c.next_attempt_at)).label("next_attempt_at"),
         RUN.c.report,
         RUN.c.error,
         RUN.c.queued_at,
@@ -50,6 +52,7 @@ _SUMMARY: Final = (
         RUN.c.full_reason,
         RUN.c.applied.label("applied_account"),
         RUN.c.applied_at,
+        RUN.c.retracts,
     )
     .join(FEED, FEED.c.id == RUN.c.feed_id)
     .order_by(RUN.c.queued_at.desc(), RUN.c.id.desc())
@@ -83,6 +86,7 @@ def insert_run(session: Session, run: NewRun, *, repeats: UUID | None = None) ->
         part=None if run.payload is None else {},
         confirmed=run.is_confirmed,
         full_reason=run.full_reason,
+        retracts=run.retracts,
         observed_at=_NOW,
         queued_at=sa.func.greatest(queued_at, behind),
         requested_by=run.actor,
@@ -151,7 +155,7 @@ def find_refused_document(session: Session, feed_id: UUID) -> StoredDocument | N
     run = session.execute(query).one_or_none()
     if run is None or run.payload is None:
         return None
-    if run.input == "fetch" or run.state != RunState.FAILED:
+    if run.input not in {"upload", "stored"} or run.state != RunState.FAILED:
         return None
     return StoredDocument(run.payload, file_name=run.file_name)
 
@@ -195,13 +199,13 @@ def list_ended_runs(session: Session, feed_id: UUID, limit: int) -> list[PastRun
     """
     state = sa.case((_HAS_PUBLISHED, RunState.SUCCEEDED), else_=RUN.c.state).label("state")
     query = (
-        sa.select(state, RUN.c.finished_at, RUN.c.report, RUN.c.error)
+        sa.select(state, RUN.c.finished_at, RUN.c.report, RUN.c.error, RUN.c.failures)
         .where(RUN.c.feed_id == feed_id, RUN.c.finished_at.is_not(None))
         .order_by(RUN.c.queued_at.desc())
         .limit(limit)
     )
     return [
-        PastRun(row.state, row.finished_at, row.report or {}, row.error or {})
+        PastRun(row.state, row.finished_at, row.report or {}, row.error or {}, row.failures)
         for row in session.execute(query)
     ]
 
@@ -255,14 +259,17 @@ def _spend_run(session: Session, tenant: str) -> float:
 def list_payloads(session: Session) -> set[str]:
     """Digests of payloads that may still be needed.
 
-    Needed are those that a feed is at, that a run works on, or that are younger than the feed's
-    retention.
+    Needed are those that a feed is at, that a run works on, that are younger than the feed's
+    retention, or that were taken back and may be restored.
     """
+    may_be_restored = sa.and_(
+        RUN.c.input == "retraction", RUN.c.queued_at > _NOW - timedelta(days=RESTORABLE_DAYS)
+    )
     is_young = RUN.c.queued_at > _NOW - sa.func.make_interval(0, 0, 0, FEED.c.retention_days)
     of_runs = (
         sa.select(RUN.c.payload)
         .join(FEED, FEED.c.id == RUN.c.feed_id)
-        .where(sa.or_(is_young, _IS_OPEN, RUN.c.part.is_not(None)))
+        .where(sa.or_(is_young, _IS_OPEN, RUN.c.part.is_not(None), may_be_restored))
     )
     query = of_runs.union(sa.select(FEED.c.payload))
     return {digest for digest in session.scalars(query) if digest is not None}

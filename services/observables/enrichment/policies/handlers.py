@@ -24,6 +24,8 @@ def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]
     accesses = accesses_of(session, tenant)
     candidates: list[Candidate] = []
     for event in events:
+        if event.data.is_amendment:
+            continue
         at = parse_timestamp(event.time) if event.time else datetime.now(UTC)
         data = event.data
         candidates += selection.candidates(policies, data.source, data.changes, accesses, at)

@@ -1,0 +1,364 @@
+"""Every operation of the APIs, and every parameter of it, is a verb and an option of the commands.
+
+The OpenAPI documents say what there is: a new route or field fails here until the command line has
+it, or the tables below say in words why it does not.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from shared.database import Database
+from shared.settings import SERVICES, Settings
+from tests.cli.test_messages import find_command
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+class Verb(NamedTuple):
+    """What offers an operation on the command line.
+
+    Attributes:
+        command: its words.
+        names: by parameter of the API, the parameter of the command, where the names differ.
+        reasons: by parameter of the API, why the command has none for it.
+    """
+
+    command: str
+    names: Mapping[str, str] = MappingProxyType({})
+    reasons: Mapping[str, str] = MappingProxyType({})
+
+
+class Reason(str):
+    """Why an operation has no command."""
+
+    __slots__ = ()
+
+
+PAGES = {
+    "after": "the command reads page after page",
+    "limit": "the command reads page after page, or has --limit",
+}
+REFERENCE = {
+    "feed_id": "feed",
+    "schedule_id": "schedule",
+    "rule_id": "rule",
+    "channel_id": "channel",
+    "delivery_id": "delivery",
+    "policy_id": "policy",
+    "run_id": "run",
+    "slug": "slug",
+    "load_id": "load",
+    "request_id": "request",
+    "token_id": "ids",
+    "domain": "domain",
+    "identity": "value",
+}
+"""By parameter of a path, the argument that names the same thing."""
+SETTINGS = {
+    "options": "option",
+    "tags": "tag",
+    "every_seconds": "every",
+    "collector_options": "collector_option",
+}
+POLICY = {
+    "enrichers": "with_",
+    "types": "type_",
+    "sources": "source",
+    "tags": "tag",
+    "daily_budget": "daily",
+}
+RULE = {
+    "types": "type_",
+    "sources": "source",
+    "tags": "tag",
+    "filter": "filter_",
+    "channel_ids": "channel",
+}
+GROUPED = dict.fromkeys(
+    ("group_by", "update_seconds", "max_groups", "severity", "digest_id", "escalation"),
+    "it comes with the commands of groups, digests and silences",
+)
+SCHEDULE = {"every_seconds": "every", "jitter_seconds": "jitter"}
+SWITCH = {"enabled": "`enable` and `disable` are commands of their own"}
+UPLOAD = {"file": "the file's own name is sent", "name": "the file's own name is shown"}
+
+EVERY_SERVICE: dict[str, Verb | Reason] = {
+    "GET /v1/audit": Verb("audit list", {"tenant": "of"}, PAGES),
+    "GET /v1/audit/chains": Verb("audit verify"),
+    "GET /v1/quotas": Verb("quotas list", {"tenant": "tenant"}),
+    "PUT /v1/quotas/{tenant}/{name}": Verb("quotas set"),
+    "GET /v1/tokens": Verb("tokens list", reasons=PAGES),
+    "POST /v1/tokens/{token_id}/revoke": Verb("tokens revoke"),
+    "GET /v1/outbox": Verb("events waiting"),
+    "GET /v1/outbox/parked": Verb("events parked list", reasons=PAGES),
+    "POST /v1/outbox/parked/retry": Verb("events parked retry"),
+    "POST /v1/outbox/parked/discard": Verb("events parked discard"),
+    "POST /v1/outbox/resend": Verb("events resend"),
+    "GET /v1/consumers": Verb("consumers list"),
+    "POST /v1/consumers/retries": Verb("dead retry", {"letters": "ids", "vouches": "vouch"}),
+    "POST /v1/consumers/release": Verb("consumers release", {"topic": "partition"}),
+    "POST /v1/reconcile": Verb("reconcile"),
+    "GET /healthz": Verb("doctor"),
+    "GET /readyz": Verb("doctor"),
+}
+OPERATIONS: dict[str, Verb | Reason] = {
+    "feeds GET /v1/feeds": Verb("feeds list", reasons=PAGES),
+    "feeds POST /v1/feeds": Verb("feeds add", SETTINGS | {"enabled": "paused"}),
+    "feeds GET /v1/feeds/{feed_id}": Verb("feeds show"),
+    "feeds PATCH /v1/feeds/{feed_id}": Verb(
+        "feeds edit", SETTINGS, {"enabled": "`pause` and `enable` are commands of their own"}
+    ),
+    "feeds DELETE /v1/feeds/{feed_id}": Verb("feeds delete"),
+    "feeds POST /v1/feeds/{feed_id}/retract": Verb("feeds delete"),
+    "feeds POST /v1/runs/{run_id}/retract": Verb("feeds retract"),
+    "feeds POST /v1/runs/{run_id}/restore": Verb("feeds restore"),
+    "feeds GET /v1/runs": Verb("feeds runs", reasons=PAGES),
+    "feeds GET /v1/runs/{run_id}": Verb("feeds follow"),
+    "feeds POST /v1/feeds/{feed_id}/runs": Verb("feeds run"),
+    "feeds POST /v1/feeds/{feed_id}/confirm": Verb("feeds confirm"),
+    "feeds POST /v1/feeds/{feed_id}/resync": Verb("feeds resync"),
+    "feeds POST /v1/ingest": Verb(
+        "ingest", {"options": "option"}, {"file": "the file's own name is sent"}
+    ),
+    "feeds GET /v1/catalogue": Verb("feeds catalog"),
+    "feeds GET /v1/catalogue/{slug}": Verb("feeds describe"),
+    "feeds POST /v1/catalogue/{slug}/subscribe": Verb(
+        "feeds subscribe", {"auth": "kind", "every_seconds": "every", "tags": "tag"}
+    ),
+    "feeds POST /v1/preview": Verb("feeds preview", SETTINGS | {"url": "source"}),
+    "feeds POST /v1/preview/document": Verb("feeds preview", SETTINGS, UPLOAD),
+    "feeds POST /v1/feeds/{feed_id}/reparse": Verb("feeds reparse", SETTINGS),
+    "observables GET /v1/lookup": Verb("lookup", {"value": "values"}),
+    "observables POST /v1/lookup": Verb("lookup"),
+    "observables GET /v1/observables": Verb("observables search", reasons=PAGES),
+    "observables GET /v1/observables/count": Verb("observables count"),
+    "observables GET /v1/observables/{identity}": Verb("observables show"),
+    "observables GET /v1/observables/{identity}/explain": Verb("observables explain"),
+    "observables GET /v1/observables/{identity}/relations": Verb(
+        "observables relations", reasons=PAGES
+    ),
+    "observables POST /v1/extract": Verb("extract"),
+    "observables POST /v1/sightings": Verb("sightings add", {"sightings": "values"}),
+    "observables DELETE /v1/sightings/{identity}": Verb(
+        "sightings withdraw", {"identity": "sighting"}
+    ),
+    "observables POST /v1/relations": Verb("relations add", {"relations": "from_"}),
+    "observables GET /v1/trends": Verb("trends", reasons=PAGES),
+    "observables GET /v1/reference": Verb("reference"),
+    "observables GET /v1/sources": Verb("observables sources"),
+    "observables GET /v1/source-pairs": Verb("observables copies"),
+    "observables GET /v1/runs/{run_id}": Verb("feeds follow"),
+    "observables GET /v1/enrichers": Verb("enrichers list"),
+    "observables PATCH /v1/enrichers/{name}": Verb(
+        "enrichers set",
+        {"rate": "calls"},
+        {"key": "`enrichers key` asks for it, so that it stands on no command line"},
+    ),
+    "observables DELETE /v1/enrichers/{name}/key": Verb("enrichers forget-key"),
+    "observables POST /v1/enrichers/{name}/test": Verb("enrichers test"),
+    "observables POST /v1/enrichments": Verb("enrich", {"enrichers": "with_"}),
+    "observables GET /v1/enrichments/{request_id}": Verb("enrichments follow"),
+    "observables GET /v1/enrichments/{request_id}/events": Verb("enrichments follow"),
+    "observables GET /v1/enrichment-jobs": Verb("enrichments list", reasons=PAGES),
+    "observables POST /v1/enrichment-jobs/cancel": Verb("enrichments cancel"),
+    "observables GET /v1/observables/{identity}/enrichments/{enricher}/raw": Verb(
+        "enrichments raw"
+    ),
+    "observables GET /v1/enrichment-policies": Verb("policies list"),
+    "observables POST /v1/enrichment-policies": Verb(
+        "policies add", POLICY, {"enabled": "`policies change --disable` switches it off"}
+    ),
+    "observables POST /v1/enrichment-policies/dry-run": Verb(
+        "policies add", POLICY, {"enabled": "a forecast is the same for one that is off"}
+    ),
+    "observables PATCH /v1/enrichment-policies/{policy_id}": Verb("policies change", POLICY),
+    "observables DELETE /v1/enrichment-policies/{policy_id}": Verb("policies delete"),
+    "observables POST /v1/enrichment-policies/{policy_id}/dry-run": Verb("policies dry-run"),
+    "observables POST /v1/enrichment-policies/{policy_id}/apply": Verb("policies apply"),
+    "notifications GET /v1/channels": Verb("notifications channels list", reasons=PAGES),
+    "notifications POST /v1/channels": Verb(
+        "notifications channels add", {"config": "option", "enabled": "disabled"}
+    ),
+    "notifications GET /v1/channels/{channel_id}": Verb("notifications channels show"),
+    "notifications PATCH /v1/channels/{channel_id}": Verb(
+        "notifications channels edit", {"config": "option"}, SWITCH
+    ),
+    "notifications DELETE /v1/channels/{channel_id}": Verb("notifications channels delete"),
+    "notifications POST /v1/channels/{channel_id}/test": Verb("notifications channels test"),
+    "notifications GET /v1/rules": Verb("notifications rules list", reasons=PAGES),
+    "notifications POST /v1/rules": Verb(
+        "notifications rules add", RULE | {"enabled": "disabled"}, GROUPED
+    ),
+    "notifications GET /v1/rules/{rule_id}": Verb("notifications rules show"),
+    "notifications PATCH /v1/rules/{rule_id}": Verb(
+        "notifications rules edit", RULE, SWITCH | GROUPED
+    ),
+    "notifications DELETE /v1/rules/{rule_id}": Verb("notifications rules delete"),
+    "notifications GET /v1/deliveries": Verb("notifications deliveries list", reasons=PAGES),
+    "notifications GET /v1/deliveries/{delivery_id}": Verb("notifications deliveries show"),
+    "notifications POST /v1/deliveries/{delivery_id}/retry": Verb("notifications deliveries retry"),
+    "mitre POST /v1/loads": Verb("mitre load", {"url": "source"}),
+    "mitre GET /v1/loads": Verb("mitre loads", reasons=PAGES),
+    "mitre POST /v1/loads/upload": Verb("mitre load", {"name": "source"}),
+    "mitre GET /v1/loads/{load_id}": Verb("mitre loads"),
+    "mitre GET /v1/sources": Verb("mitre sources"),
+    "mitre PATCH /v1/sources/{domain}": Verb("mitre source"),
+    "mitre GET /v1/techniques": Verb("mitre search", {"q": "text"}, PAGES),
+    "mitre GET /v1/techniques/{attack_id}": Verb("mitre technique"),
+    "mitre GET /v1/releases/{domain}/navigator": Verb(
+        "mitre navigator", {"technique": "techniques"}
+    ),
+    "mitre GET /v1/releases": Verb("mitre releases"),
+    "mitre GET /v1/releases/{domain}/{version}": Verb("mitre release"),
+    "mitre GET /v1/releases/{domain}/{version}/bundle": Verb("mitre release"),
+    "scheduler GET /v1/schedules": Verb("schedules list", reasons=PAGES),
+    "scheduler POST /v1/schedules": Verb("schedules add", SCHEDULE | {"enabled": "disabled"}),
+    "scheduler GET /v1/schedules/{schedule_id}": Verb("schedules show"),
+    "scheduler PATCH /v1/schedules/{schedule_id}": Verb("schedules edit", SCHEDULE, SWITCH),
+    "scheduler DELETE /v1/schedules/{schedule_id}": Verb("schedules delete"),
+    "scheduler POST /v1/schedules/{schedule_id}/run": Verb("schedules run"),
+    "scheduler GET /v1/schedules/{schedule_id}/fires": Verb("schedules history", reasons=PAGES),
+    "scheduler GET /v1/beats": Verb("schedules beats"),
+}
+
+PENDING = Reason("its command comes with the commands of groups, digests and silences")
+OPERATIONS |= dict.fromkeys(
+    (
+        "notifications POST /v1/rules/dry-run",
+        "notifications POST /v1/rules/{rule_id}/dry-run",
+        "notifications POST /v1/deliveries/{delivery_id}/replay",
+        "notifications POST /v1/deliveries/replay",
+        "notifications GET /v1/groups",
+        "notifications GET /v1/groups/{group_id}",
+        "notifications GET /v1/groups/{group_id}/batches",
+        "notifications POST /v1/groups/{group_id}/acknowledge",
+        "notifications POST /v1/groups/{group_id}/close",
+        "notifications GET /v1/silences",
+        "notifications POST /v1/silences",
+        "notifications POST /v1/silences/preview",
+        "notifications GET /v1/silences/{silence_id}",
+        "notifications PATCH /v1/silences/{silence_id}",
+        "notifications POST /v1/silences/{silence_id}/end",
+        "notifications GET /v1/digests",
+        "notifications POST /v1/digests",
+        "notifications GET /v1/digests/{digest_id}",
+        "notifications PATCH /v1/digests/{digest_id}",
+        "notifications DELETE /v1/digests/{digest_id}",
+        "notifications GET /v1/watchlists",
+        "notifications POST /v1/watchlists",
+        "notifications GET /v1/watchlists/{watchlist_id}",
+        "notifications PATCH /v1/watchlists/{watchlist_id}",
+        "notifications DELETE /v1/watchlists/{watchlist_id}",
+        "notifications GET /v1/watchlists/{watchlist_id}/entries",
+        "notifications POST /v1/watchlists/{watchlist_id}/entries",
+        "notifications POST /v1/watchlists/{watchlist_id}/entries/remove",
+        "notifications POST /v1/watchlists/{watchlist_id}/import",
+        "notifications GET /v1/channels/{channel_id}/quiet-hours",
+        "notifications PUT /v1/channels/{channel_id}/quiet-hours",
+        "notifications DELETE /v1/channels/{channel_id}/quiet-hours",
+    ),
+    PENDING,
+)
+
+
+class Operation(NamedTuple):
+    """An operation of an API with the names of all its parameters."""
+
+    service: str
+    key: str
+    parameters: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.key}"
+
+
+@cache
+def operations() -> tuple[Operation, ...]:
+    """The operations of all services, as their OpenAPI documents describe them."""
+    settings = Settings(
+        database_url=SecretStr("postgresql://127.0.0.1/none"),
+        celery_broker_url=SecretStr("redis://127.0.0.1/0"),
+        kafka_bootstrap_servers="127.0.0.1:1",
+        secret_key=SecretStr("x" * 32),
+        data_dir=Path("none"),
+    )
+    listed: list[Operation] = []
+    for service in SERVICES:
+        module = __import__(f"services.{service}.app", fromlist=["create_app"])
+        api: FastAPI = module.create_app(settings, Database("postgresql://127.0.0.1/none", service))
+        document = api.openapi()
+        for path, methods in document["paths"].items():
+            for method in set(METHODS) & methods.keys():
+                names = (*_parameters(methods[method]), *_fields(methods[method], document))
+                listed.append(Operation(service, f"{method.upper()} {path}", names))
+    return tuple(listed)
+
+
+def _parameters(operation: dict[str, Any]) -> Iterator[str]:
+    for parameter in operation.get("parameters", ()):
+        yield parameter["name"]
+
+
+def _fields(operation: dict[str, Any], document: dict[str, Any]) -> Iterator[str]:
+    """The fields of a body in JSON."""
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    while "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        schema = document["components"]["schemas"][name]
+    yield from schema.get("properties", {})
+
+
+def verb_of(operation: Operation) -> Verb | Reason | None:
+    """What the tables say of an operation."""
+    return OPERATIONS.get(str(operation)) or EVERY_SERVICE.get(operation.key)
+
+
+@pytest.mark.parametrize("operation", operations(), ids=str)
+def test_an_operation_is_a_command_and_each_parameter_an_option_with_help(
+    operation: Operation,
+) -> None:
+    verb = verb_of(operation)
+    assert verb is not None, f"no command offers {operation}"
+    if isinstance(verb, Reason):
+        assert len(verb.split()) > 3, f"{operation}: the reason is no sentence"
+        return
+    command, _, rest = find_command(["sentineliq", *verb.command.split()][1:])
+    assert not rest
+    assert not hasattr(command, "commands"), f"{verb.command} is a group"
+    assert command.help, f"{verb.command} has no help"
+    options = {parameter.name: parameter for parameter in command.params}
+    for name in operation.parameters:
+        if name in verb.reasons:
+            continue
+        option = options.get(verb.names.get(name, REFERENCE.get(name, _own_name(name, options))))
+        assert option is not None, f"{verb.command} has nothing for {name} of {operation}"
+        assert getattr(option, "help", None), f"{verb.command}: {option.name} has no help"
+
+
+def _own_name(name: str, options: dict[str, Any]) -> str:
+    """The parameter of the command with the API's name; `_` parts it from a word of Python."""
+    return name if name in options else f"{name}_"
+
+
+def test_no_table_names_what_is_not_there() -> None:
+    present = {str(operation) for operation in operations()}
+    keys = {operation.key for operation in operations()}
+    assert set(OPERATIONS) <= present
+    assert set(EVERY_SERVICE) <= keys
+
+
+def test_every_option_of_every_command_has_a_help_text() -> None:
+    for operation in operations():
+        verb = verb_of(operation)
+        if isinstance(verb, Verb):
+            command, _, _ = find_command(verb.command.split())
+            for parameter in command.params:
+                assert getattr(parameter, "help", None), f"{verb.command}: {parameter.name}"
