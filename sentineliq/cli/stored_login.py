@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.private_files import write_private
-from shared.settings import SERVICES
+from shared.service_names import SERVICES
 
 _VARIABLE: Final = "SENTINELIQ_LOGIN_FILE"
 _GATEWAY: Final = "gateway"

@@ -81,6 +81,7 @@ RULE = {
     "filter": "filter_",
     "channel_ids": "channel",
 }
+TYPED = {"credentials": "it comes with the commands for types of channels"}
 GROUPED = dict.fromkeys(
     ("group_by", "update_seconds", "max_groups", "severity", "digest_id", "escalation"),
     "it comes with the commands of groups, digests and silences",
@@ -184,11 +185,11 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables POST /v1/enrichment-policies/{policy_id}/apply": Verb("policies apply"),
     "notifications GET /v1/channels": Verb("notifications channels list", reasons=PAGES),
     "notifications POST /v1/channels": Verb(
-        "notifications channels add", {"config": "option", "enabled": "disabled"}
+        "notifications channels add", {"config": "option", "enabled": "disabled"}, TYPED
     ),
     "notifications GET /v1/channels/{channel_id}": Verb("notifications channels show"),
     "notifications PATCH /v1/channels/{channel_id}": Verb(
-        "notifications channels edit", {"config": "option"}, SWITCH
+        "notifications channels edit", {"config": "option"}, SWITCH | TYPED
     ),
     "notifications DELETE /v1/channels/{channel_id}": Verb("notifications channels delete"),
     "notifications POST /v1/channels/{channel_id}/test": Verb("notifications channels test"),
@@ -228,44 +229,29 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "scheduler GET /v1/beats": Verb("schedules beats"),
 }
 
-PENDING = Reason("its command comes with the commands of groups, digests and silences")
-OPERATIONS |= dict.fromkeys(
-    (
-        "notifications POST /v1/rules/dry-run",
-        "notifications POST /v1/rules/{rule_id}/dry-run",
-        "notifications POST /v1/deliveries/{delivery_id}/replay",
-        "notifications POST /v1/deliveries/replay",
-        "notifications GET /v1/groups",
-        "notifications GET /v1/groups/{group_id}",
-        "notifications GET /v1/groups/{group_id}/batches",
-        "notifications POST /v1/groups/{group_id}/acknowledge",
-        "notifications POST /v1/groups/{group_id}/close",
-        "notifications GET /v1/silences",
-        "notifications POST /v1/silences",
-        "notifications POST /v1/silences/preview",
-        "notifications GET /v1/silences/{silence_id}",
-        "notifications PATCH /v1/silences/{silence_id}",
-        "notifications POST /v1/silences/{silence_id}/end",
-        "notifications GET /v1/digests",
-        "notifications POST /v1/digests",
-        "notifications GET /v1/digests/{digest_id}",
-        "notifications PATCH /v1/digests/{digest_id}",
-        "notifications DELETE /v1/digests/{digest_id}",
-        "notifications GET /v1/watchlists",
-        "notifications POST /v1/watchlists",
-        "notifications GET /v1/watchlists/{watchlist_id}",
-        "notifications PATCH /v1/watchlists/{watchlist_id}",
-        "notifications DELETE /v1/watchlists/{watchlist_id}",
-        "notifications GET /v1/watchlists/{watchlist_id}/entries",
-        "notifications POST /v1/watchlists/{watchlist_id}/entries",
-        "notifications POST /v1/watchlists/{watchlist_id}/entries/remove",
-        "notifications POST /v1/watchlists/{watchlist_id}/import",
-        "notifications GET /v1/channels/{channel_id}/quiet-hours",
-        "notifications PUT /v1/channels/{channel_id}/quiet-hours",
-        "notifications DELETE /v1/channels/{channel_id}/quiet-hours",
+PENDING: dict[tuple[str, str], Reason] = {
+    ("notifications", "/v1/rules/dry-run"): Reason("it comes with the commands of groups"),
+    ("notifications", "/v1/rules/{rule_id}/dry-run"): Reason("it comes with those of groups"),
+    ("notifications", "/v1/deliveries/replay"): Reason("it comes with the commands of groups"),
+    ("notifications", "/v1/deliveries/{delivery_id}/replay"): Reason(
+        "it comes with those of groups"
     ),
-    PENDING,
-)
+    ("notifications", "/v1/groups"): Reason("the commands of groups are not written yet"),
+    ("notifications", "/v1/silences"): Reason("the commands of silences are not written yet"),
+    ("notifications", "/v1/digests"): Reason("the commands of digests are not written yet"),
+    ("notifications", "/v1/watchlists"): Reason("the commands of watchlists are not written yet"),
+    ("notifications", "/v1/channels/{channel_id}/quiet-hours"): Reason(
+        "it comes with the commands of silences"
+    ),
+    ("notifications", "/v1/channels/types"): Reason("it comes with the types of channels"),
+    ("observables", "/v1/list"): Reason("the commands of lists are not written yet"),
+    ("observables", "/lists/"): Reason("programs fetch lists by an address with a token"),
+    ("observables", "/v1/protected-values"): Reason("it comes with the commands of lists"),
+    ("observables", "/taxii"): Reason("programs of others speak TAXII with it"),
+    ("observables", "/v1/collections"): Reason("it comes with the commands of collections"),
+    ("gateway", "/"): Reason("its commands sign in by themselves; their own tests compare them"),
+}
+"""By service and beginning of the path, rooms that are newer than their commands."""
 
 
 class Operation(NamedTuple):
@@ -318,7 +304,14 @@ def _fields(operation: dict[str, Any], document: dict[str, Any]) -> Iterator[str
 
 def verb_of(operation: Operation) -> Verb | Reason | None:
     """What the tables say of an operation."""
-    return OPERATIONS.get(str(operation)) or EVERY_SERVICE.get(operation.key)
+    verb = OPERATIONS.get(str(operation)) or EVERY_SERVICE.get(operation.key)
+    if verb is not None:
+        return verb
+    path = operation.key.partition(" ")[2]
+    for (service, beginning), reason in PENDING.items():
+        if operation.service == service and path.startswith(beginning):
+            return reason
+    return None
 
 
 @pytest.mark.parametrize("operation", operations(), ids=str)

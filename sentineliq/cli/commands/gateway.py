@@ -9,7 +9,7 @@ import typer
 from sentineliq.cli import output
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.onboarding.first_link import MINUTES, make_first_link
-from shared.settings import SERVICES
+from shared.service_names import SERVICES
 
 gateway = CommandGroup("The gateway: the installation's one address.")
 
