@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import Principal
 from shared.database import Database
-from shared.errors import InvalidInput, SentinelIQError, Unauthenticated
+from shared.errors import SentinelIQError, Unauthenticated
 from shared.keys import keys_of
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
@@ -32,13 +32,14 @@ from shared.telemetry.metrics import HTTP_SECONDS
 from shared.telemetry.tracing import WorkSpan
 from shared.token_registry import TokenRegistry
 from shared.web import documentation
-from shared.web.authentication import OPEN_PATHS, authenticate
+from shared.web.authentication import OPEN_PATHS, authenticate, authenticate_widely
+from shared.web.dialects import dialect_of
 from shared.web.fast_paths import FastPath
 from shared.web.problems import PROBLEM_TYPE, add_problems
 from shared.web.rate_limits import READ_COST, RequestGates, TokenBuckets, cost_of
 from shared.web.refusals import RefusalAudit, RefusalLog
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
-from shared.web.route_table import PERMISSION, RouteFacts, RouteTable, unknown_parameter
+from shared.web.route_table import PERMISSION, RouteFacts, RouteTable, check_parameters
 
 log = get_logger(__name__)
 
@@ -257,16 +258,6 @@ async def _database_problem(_request: Request, error: Exception) -> Response:
     return problem(500, "internal-error", "The database refused; the details are in the error log.")
 
 
-def _check_parameters(facts: RouteFacts, query: bytes) -> None:
-    unknown = unknown_parameter(facts, query)
-    if unknown is None:
-        return
-    name, parameters = unknown
-    shown = name[:80].encode("unicode_escape").decode()
-    choice = f"it has {', '.join(parameters)}" if parameters else "it has none"
-    raise InvalidInput(f"This route has no parameter {shown!r}; {choice}.", field=shown)
-
-
 def _admit(scope: Scope, principal: Principal) -> None:
     """Tell the rest of the request its principal, and the server that its connection has one."""
     scope[_PRINCIPAL] = principal
@@ -340,11 +331,17 @@ class _RequestMiddleware:
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send
     ) -> None:
+        dialect = dialect_of(scope)
+        if dialect is not None:
+            send = dialect.translating(send)
         try:
             path = scope["path"]
             if path not in self._open_paths and not path.startswith(self._own_access):
-                authorization = headers.get(b"authorization", "")
-                principal = authenticate(self._keys, authorization, self._service)
+                if dialect is None:
+                    authorization = headers.get(b"authorization", "")
+                    principal = authenticate(self._keys, authorization, self._service)
+                else:
+                    principal = authenticate_widely(self._keys, headers, self._service)
                 self._tokens.check(principal)
                 _admit(scope, principal)
                 if await self._answer_fast(scope, principal, send):
@@ -396,7 +393,7 @@ class _RequestMiddleware:
         scope["route"] = facts
         if facts.permission is not None:
             principal.require(facts.permission)
-        _check_parameters(facts, scope["query_string"])
+        check_parameters(facts, scope["query_string"])
         return facts
 
     async def _answer_with_body(

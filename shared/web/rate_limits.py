@@ -39,6 +39,8 @@ _HEAVY: Final = frozenset(
         ("POST", "/v1/preview/document"),
         ("POST", "/v1/relations"),
         ("POST", "/v1/sightings"),
+        ("POST", "/taxii2/{root}/collections/{collection_id}/objects"),
+        ("POST", "/taxii2/{root}/collections/{collection_id}/objects/"),
     }
 )
 _LONG: Final = frozenset(
@@ -49,6 +51,8 @@ _LONG: Final = frozenset(
         ("POST", "/v1/ingest"),
         ("POST", "/v1/preview"),
         ("POST", "/v1/preview/document"),
+        ("POST", "/taxii2/{root}/collections/{collection_id}/objects"),
+        ("POST", "/taxii2/{root}/collections/{collection_id}/objects/"),
     }
 )
 """Routes that wait for other systems, children, or the client's body, and hold no connection."""

@@ -5,6 +5,7 @@ in pieces, as fast as their route takes them.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -50,13 +51,18 @@ class RequestBodies:
     Args:
         limits: bytes by path; other paths take `SMALL_BODY_BYTES`.
         uploads: paths whose routes stream the body to a file, within limits of their own.
+        upload_pattern: matches further such paths, which hold names.
     """
 
     def __init__(
-        self, limits: Mapping[str, int] | None = None, uploads: Collection[str] = ()
+        self,
+        limits: Mapping[str, int] | None = None,
+        uploads: Collection[str] = (),
+        upload_pattern: re.Pattern[str] | None = None,
     ) -> None:
         self._limits = limits or {}
         self._uploads = frozenset(uploads)
+        self._upload_pattern = upload_pattern
         self._held_bytes = 0
 
     def has_body(self, headers: Mapping[bytes, str]) -> bool:
@@ -65,7 +71,11 @@ class RequestBodies:
 
     def is_upload(self, scope: Scope) -> bool:
         """Whether a request's route streams its body."""
-        return scope["path"] in self._uploads
+        path: str = scope["path"]
+        if path in self._uploads:
+            return True
+        pattern = self._upload_pattern
+        return pattern is not None and pattern.fullmatch(path) is not None
 
     async def read(self, scope: Scope, headers: Mapping[bytes, str], receive: Receive) -> bytes:
         """Read a body whole, and count it until `forget`.

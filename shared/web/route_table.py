@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute, compile_path
 from starlette.types import Scope
 
+from shared.errors import InvalidInput
+
 PERMISSION: Final = "x-permission"
 """The key in `openapi_extra` of a hot route, and the attribute of a dependency, that names the
 permission."""
@@ -95,6 +97,21 @@ def unknown_parameter(facts: RouteFacts, query: bytes) -> tuple[str, Sequence[st
         if name and name not in facts.parameters:
             return name, sorted(facts.parameters)
     return None
+
+
+def check_parameters(facts: RouteFacts, query: bytes) -> None:
+    """Refuse a request with a parameter that its route lacks.
+
+    Raises:
+        InvalidInput: the first such parameter.
+    """
+    unknown = unknown_parameter(facts, query)
+    if unknown is None:
+        return
+    name, parameters = unknown
+    shown = name[:80].encode("unicode_escape").decode()
+    choice = f"it has {', '.join(parameters)}" if parameters else "it has none"
+    raise InvalidInput(f"This route has no parameter {shown!r}; {choice}.", field=shown)
 
 
 def _permission(route: APIRoute, dependant: Dependant) -> str | None:

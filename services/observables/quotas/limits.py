@@ -9,5 +9,9 @@ SIGHTINGS: Final = Quota("sightings-per-day", 1_000_000, "sightings a day", 86_4
 BULK_REQUESTS: Final = Quota(
     "bulk-requests", 20, "open requests of enrichment for many values", count=repository.count_bulk
 )
+COLLECTIONS: Final = Quota("collections", 200, "collections", count=repository.count_collections)
+POSTED_OBJECTS: Final = Quota(
+    "posted-objects-per-day", 1_000_000, "objects posted into collections a day", 86_400
+)
 
-QUOTAS: Final = (SIGHTINGS, BULK_REQUESTS)
+QUOTAS: Final = (SIGHTINGS, BULK_REQUESTS, COLLECTIONS, POSTED_OBJECTS)

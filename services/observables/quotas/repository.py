@@ -11,7 +11,14 @@ _COUNT_BULK: Final = sa.text(
     "WHERE request.tenant = :tenant AND job.state IN ('waiting', 'running')"
 )
 
+_COUNT_COLLECTIONS: Final = sa.text("SELECT count(*) FROM collection WHERE tenant = :tenant")
+
 
 def count_bulk(session: Session, tenant: str) -> int:
     """The number of a tenant's requests that have open jobs."""
     return int(session.scalars(_COUNT_BULK, {"tenant": tenant}).one())
+
+
+def count_collections(session: Session, tenant: str) -> int:
+    """The number of a tenant's collections."""
+    return int(session.scalars(_COUNT_COLLECTIONS, {"tenant": tenant}).one())

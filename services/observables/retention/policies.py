@@ -129,6 +129,27 @@ POLICIES: Final = (
         days=30,
         age="day",
     ),
+    RetentionPolicy(
+        table="collection", reason="It stays until its tenant deletes it, with all objects."
+    ),
+    RetentionPolicy(
+        table="collection_member", reason="One row for each entry that a list has in a collection."
+    ),
+    RetentionPolicy(
+        table="collection_object",
+        reason="What is revoked or replaced must reach every client; the rest stays.",
+        days=180,
+        minimum=30,
+        age="date_added",
+        condition="is_revoked OR NOT is_last",
+    ),
+    RetentionPolicy(
+        table="collection_post",
+        reason="The status of a posted document, for its client.",
+        days=7,
+        age="finished_at",
+    ),
+    RetentionPolicy(table="posted_object", reason="The database deletes it with its document."),
     RetentionPolicy(table="trend", reason="A trend is news, once.", days=90, age="announced_at"),
     RetentionPolicy(
         table="trend_peak",

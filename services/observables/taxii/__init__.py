@@ -1,0 +1,1 @@
+"""TAXII: collections of STIX objects that other tools poll, and that they may write into."""

@@ -1,0 +1,1 @@
+"""SQL of collections: themselves, their pages, their objects, what is posted into them."""
