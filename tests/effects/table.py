@@ -133,8 +133,44 @@ _OBSERVABLES = [
      lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/dry-run")),
     ("POST", "/v1/enrichment-policies/{policy_id}/apply", "policies.apply",
      lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/apply")),
+    ("POST", "/v1/collections", "collections.create",
+     lambda _: Call("/v1/collections", json={"title": uuid4().hex, "is_writable": True})),
+    ("PATCH", "/v1/collections/{collection_id}", "collections.change",
+     lambda w: Call(f"/v1/collections/{w.collection()}", json={"description": "ours"})),
+    ("DELETE", "/v1/collections/{collection_id}", "collections.delete",
+     lambda w: Call(f"/v1/collections/{w.collection()}")),
     ("POST", "/v1/reconcile", "observables.reconcile", lambda _: Call("/v1/reconcile")),
 ]  # fmt: skip
+
+_OBJECTS = "/taxii2/{root}/collections/{collection_id}/objects"
+_TAXII = "application/taxii+json;version=2.1"
+
+
+def _post_object(slash: str) -> Callable[[World], Call]:
+    return lambda world: Call(
+        f"/taxii2/acme/collections/{world.collection()}/objects{slash}",
+        content=world.envelope(),
+        media_type=_TAXII,
+    )
+
+
+def _delete_object(slash: str) -> Callable[[World], Call]:
+    return lambda world: Call(f"{world.posted_object()}{slash}")
+
+
+_COLLECTIONS = [
+    row
+    for slash in ("", "/")
+    for row in (
+        ("POST", f"{_OBJECTS}{slash}", "collections.post", _post_object(slash)),
+        (
+            "DELETE",
+            f"{_OBJECTS}/{{object_id}}{slash}",
+            "collections.delete_object",
+            _delete_object(slash),
+        ),
+    )
+]
 
 
 def _channel(world: World) -> Call:
@@ -273,6 +309,7 @@ EFFECTS: list[Effect] = [
     _effect("feeds", "POST", "/v1/preview", None,
             lambda _: Call("/v1/preview", json={"url": "http://127.0.0.1:1/list"}), status=502),
     *(_effect("observables", *row) for row in _OBSERVABLES),
+    *(_effect("observables", *row) for row in _COLLECTIONS),
     _effect("observables", "POST", "/v1/sightings", None,
             lambda _: Call("/v1/sightings", json={"sightings": [{"value": "198.51.100.9"}]}),
             names_author=True),
@@ -378,6 +415,11 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "min_score": {"min_score": 50},
         "depth": {"depth": 1},
         "daily_budget": {"daily_budget": 9},
+    },
+    ("observables", "PATCH", "/v1/collections/{collection_id}"): {
+        "title": {"title": "another title"},
+        "description": {"description": "ours"},
+        "has_empty_list": {"has_empty_list": True},
     },
     _ENRICHERS: {
         "enabled": {"enabled": False},

@@ -1,5 +1,6 @@
 """Clients of every role and tenant, and the objects that requests are about."""
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -218,6 +219,23 @@ class World:
         """A policy's id."""
         body = self.policy_body()
         return str(self.post("observables", "/v1/enrichment-policies", json=body)["id"])
+
+    def collection(self) -> str:
+        """A writable collection's id."""
+        body = {"title": f"collection {uuid4().hex}", "is_writable": True}
+        return str(self.post("observables", "/v1/collections", json=body)["id"])
+
+    def envelope(self) -> bytes:
+        """An envelope with one object."""
+        address = {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid4()}", "value": "198.51.100.3"}
+        return json.dumps({"objects": [address]}).encode()
+
+    def posted_object(self) -> str:
+        """The path of an object in a collection, without a slash at its end."""
+        path = f"/taxii2/acme/collections/{self.collection()}/objects"
+        headers = {"content-type": "application/taxii+json;version=2.1"}
+        status = self.post("observables", path, content=self.envelope(), headers=headers)
+        return f"{path}/{status['successes'][0]['id']}"
 
     def sighting(self, value: str = "198.51.100.9") -> str:
         """A sighting's id."""

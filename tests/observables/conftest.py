@@ -54,6 +54,7 @@ TABLES += (
     "enrichment_policy",
     "enrichment_policy_use",
 )
+TABLES += ("collection", "quota_use")
 
 TABLES += ("dissemination_list", "protected_value", "list_consumer")
 

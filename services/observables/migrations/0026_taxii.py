@@ -94,7 +94,11 @@ def _create_members() -> None:
         ),
         sa.Column("observable_id", pg.UUID, primary_key=True),
         sa.Column("object_id", sa.Text, nullable=False),
-        sa.Column("version", MOMENT, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("score", sa.SmallInteger, nullable=False),
+        sa.Column("marking", sa.Text, nullable=False),
+        sa.Column("created", MOMENT, nullable=False),
         schema=SCHEMA,
     )
     protect("collection_member", SCHEMA)

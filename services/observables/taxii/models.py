@@ -46,6 +46,19 @@ COLLECTION_OBJECT: Final = sa.Table(
     sa.Column("is_revoked", sa.Boolean),
     sa.Column("payload", sa.LargeBinary),
 )
+COLLECTION_MEMBER: Final = sa.Table(
+    "collection_member",
+    _METADATA,
+    sa.Column("tenant", sa.Text),
+    sa.Column("collection_id", _ID, primary_key=True),
+    sa.Column("observable_id", _ID, primary_key=True),
+    sa.Column("object_id", sa.Text),
+    sa.Column("type", sa.Text),
+    sa.Column("value", sa.Text),
+    sa.Column("score", sa.SmallInteger),
+    sa.Column("marking", sa.Text),
+    sa.Column("created", _MOMENT),
+)
 COLLECTION_POST: Final = sa.Table(
     "collection_post",
     _METADATA,
@@ -85,6 +98,7 @@ class CollectionRow(NamedTuple):
         last_added: when its newest object was added.
         last_share: how many of its objects share that moment.
         object_count: objects in it, each version counts.
+        list_cursor: the number of the list's change up to which the collection follows it.
     """
 
     tenant: str
@@ -99,6 +113,7 @@ class CollectionRow(NamedTuple):
     last_added: datetime | None
     last_share: int
     object_count: int
+    list_cursor: int
     created_at: datetime
     created_by: str
 
@@ -118,6 +133,25 @@ class NewObject(NamedTuple):
     spec_version: str
     is_revoked: bool
     payload: bytes
+
+
+class MemberRow(NamedTuple):
+    """What a list has in a collection; the fields are columns.
+
+    Attributes:
+        object_id: of the indicator that stands for the observable now.
+        score: of the observable when it joined the list.
+        marking: of the indicator, a level of TLP.
+        created: the time of the indicator's first version.
+    """
+
+    observable_id: UUID
+    object_id: str
+    type: str
+    value: str
+    score: int
+    marking: str
+    created: datetime
 
 
 class ManifestRow(NamedTuple):

@@ -27,7 +27,7 @@ ADDRESS = {
     "value": "198.51.100.3",
 }
 AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
-STATEMENT = {
+STATEMENT: dict[str, Any] = {
     "type": "marking-definition",
     "spec_version": "2.1",
     "id": "marking-definition--d81f86b9-975b-4c0b-875e-810c5ad45a4f",
