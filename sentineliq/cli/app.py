@@ -38,6 +38,11 @@ class RootGroup(DeferredGroup):
         ("enrichments", "enrichment:enrichments", "Enrichment jobs: follow, list, cancel."),
         ("enrichers", "enrichers:enrichers", "Remote enrichers: keys, limits, queues."),
         ("policies", "policies:policies", "Policies: which observables are enriched unasked."),
+        (
+            "collections",
+            "collections:collections",
+            "Collections: STIX objects that other tools poll over TAXII 2.1.",
+        ),
         ("mitre", "mitre:mitre", "ATT&CK: releases and techniques."),
         ("schedules", "schedules:schedules", "Schedules: tasks that run by the clock."),
         ("notifications", "notifications:notifications", "Rules, channels and deliveries."),

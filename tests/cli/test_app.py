@@ -54,6 +54,7 @@ def test_help_lists_every_command(cli_without_stack):
         "enrichers",
         "enrichments",
         "policies",
+        "collections",
         "secrets",
         "login",
         "logout",

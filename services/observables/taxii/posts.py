@@ -73,7 +73,7 @@ def accept_envelope(
         require_rate(session, tenant, POSTED_OBJECTS, len(checked))
         spend(session, tenant, POSTED_OBJECTS, len(checked))
         row = PostRow(post, collection, actor, len(checked), database_now(session), None)
-        posts.add_post(session, tenant, row, _rows(checked))
+        posts.add_post(session, tenant, row, list(_rows(checked)))
         refused = sum(1 for item in checked if item.message)
         audit(
             session,

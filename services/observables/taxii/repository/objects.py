@@ -4,7 +4,7 @@ The row of a collection is the lock of its writers: one at a time numbers object
 waits until it has committed. Whoever reads in the order of numbers misses nothing.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from services.observables.taxii.models import NewObject
 from services.observables.taxii.moments import assign_moments
-from shared.database import driver_connection
 
 _LOCK: Final = sa.text(
     "SELECT last_number, last_added, last_share, clock_timestamp() FROM collection "
@@ -37,13 +36,14 @@ _DEMOTE: Final = (
 )
 _DEMOTE_LAST: Final = sa.text(_DEMOTE.format(flag="is_last"))
 _DEMOTE_FIRST: Final = sa.text(_DEMOTE.format(flag="is_first"))
-_COPY: Final = (
-    "COPY collection_object (tenant, collection_id, object_id, version, number, date_added, type, "
-    "spec_version, is_first, is_last, is_revoked, payload) FROM STDIN (FORMAT binary)"
-)
-_COPIED_TYPES: Final = (
-    *("text", "uuid", "text", "timestamptz", "int8", "timestamptz", "text"),
-    *("text", "bool", "bool", "bool", "bytea"),
+_INSERT: Final = sa.text(
+    "INSERT INTO collection_object (tenant, collection_id, object_id, version, number, "
+    "date_added, type, spec_version, is_first, is_last, is_revoked, payload) "
+    "SELECT :tenant, :collection, new.* FROM unnest(CAST(:ids AS text[]), "
+    "CAST(:versions AS timestamptz[]), CAST(:numbers AS bigint[]), "
+    "CAST(:dates AS timestamptz[]), CAST(:types AS text[]), CAST(:specs AS text[]), "
+    "CAST(:firsts AS boolean[]), CAST(:lasts AS boolean[]), CAST(:revoked AS boolean[]), "
+    "CAST(:payloads AS bytea[])) AS new"
 )
 _MOVE: Final = sa.text(
     "UPDATE collection SET last_number = :number, last_added = :added, last_share = :share, "
@@ -99,7 +99,8 @@ def append_objects(
         for place, (content, (moment, _)) in enumerate(zip(fresh, moments, strict=True), 1)
     ]
     firsts, lasts = _mark_ends(session, collection, dated)
-    _copy(session, tenant, collection, dated, firsts, lasts)
+    inserted = {"tenant": tenant, "collection": collection, **_columns(dated, firsts, lasts)}
+    session.execute(_INSERT, inserted)
     moved = {
         "tenant": tenant,
         "collection": collection,
@@ -200,40 +201,21 @@ def _mark_ends(
     return set(first.items()), set(last.items())
 
 
-def _copy(
-    session: Session,
-    tenant: str,
-    collection: UUID,
-    dated: Sequence[_DatedObject],
-    firsts: set[VersionKey],
-    lasts: set[VersionKey],
-) -> None:
-    with driver_connection(session).cursor().copy(_COPY) as copy:
-        copy.set_types(_COPIED_TYPES)
-        for row in _rows(tenant, collection, dated, firsts, lasts):
-            copy.write_row(row)
-
-
-def _rows(
-    tenant: str,
-    collection: UUID,
-    dated: Sequence[_DatedObject],
-    firsts: set[VersionKey],
-    lasts: set[VersionKey],
-) -> Iterator[tuple[Any, ...]]:
-    for content, version, number, added in dated:
-        key = (content.object_id, version)
-        yield (
-            tenant,
-            collection,
-            content.object_id,
-            version,
-            number,
-            added,
-            content.type,
-            content.spec_version,
-            key in firsts,
-            key in lasts,
-            content.is_revoked,
-            content.payload,
-        )
+def _columns(
+    dated: Sequence[_DatedObject], firsts: set[VersionKey], lasts: set[VersionKey]
+) -> dict[str, list[Any]]:
+    """New rows, column by column."""
+    keys = [(item.content.object_id, item.version) for item in dated]
+    contents = [item.content for item in dated]
+    return {
+        "ids": [key[0] for key in keys],
+        "versions": [key[1] for key in keys],
+        "numbers": [item.number for item in dated],
+        "dates": [item.added for item in dated],
+        "types": [content.type for content in contents],
+        "specs": [content.spec_version for content in contents],
+        "firsts": [key in firsts for key in keys],
+        "lasts": [key in lasts for key in keys],
+        "revoked": [content.is_revoked for content in contents],
+        "payloads": [content.payload for content in contents],
+    }

@@ -1,6 +1,6 @@
 """SQL of posted documents: what waits, what became of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -8,17 +8,28 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.observables.taxii.models import COLLECTION_POST, POSTED_OBJECT, PostedRow, PostRow
-from shared.database import driver_connection
 
 _POST: Final = tuple(COLLECTION_POST.c[name] for name in PostRow._fields)
-_COPY: Final = (
-    "COPY posted_object (tenant, post_id, place, object_id, version, type, spec_version, "
-    "is_revoked, state, message, payload) FROM STDIN (FORMAT binary)"
+_INSERT: Final = sa.text(
+    "INSERT INTO posted_object (tenant, post_id, place, object_id, version, type, spec_version, "
+    "is_revoked, state, message, payload) SELECT :tenant, :post, new.* "
+    "FROM unnest(CAST(:places AS integer[]), CAST(:ids AS text[]), "
+    "CAST(:versions AS timestamptz[]), CAST(:types AS text[]), CAST(:specs AS text[]), "
+    "CAST(:revoked AS boolean[]), CAST(:states AS text[]), CAST(:messages AS text[]), "
+    "CAST(:payloads AS bytea[])) AS new"
 )
-_COPIED_TYPES: Final = (
-    *("text", "uuid", "int4", "text", "timestamptz", "text"),
-    *("text", "bool", "text", "text", "bytea"),
+_COLUMNS: Final = (
+    "places",
+    "ids",
+    "versions",
+    "types",
+    "specs",
+    "revoked",
+    "states",
+    "messages",
+    "payloads",
 )
+_BATCH: Final = 2_000
 _WAITING: Final = sa.text(
     "SELECT place, object_id, version, type, spec_version, is_revoked, payload FROM posted_object "
     "WHERE post_id = :post AND state = 'pending' ORDER BY place LIMIT :most"
@@ -48,7 +59,7 @@ class WaitingObject(NamedTuple):
     payload: bytes
 
 
-def add_post(session: Session, tenant: str, post: PostRow, rows: Iterable[tuple[Any, ...]]) -> None:
+def add_post(session: Session, tenant: str, post: PostRow, rows: Sequence[tuple[Any, ...]]) -> None:
     """Store a document with its objects.
 
     Args:
@@ -61,10 +72,10 @@ def add_post(session: Session, tenant: str, post: PostRow, rows: Iterable[tuple[
     values = {"tenant": tenant, **post._asdict()}
     values.pop("requested_at")
     session.execute(sa.insert(COLLECTION_POST).values(**values))
-    with driver_connection(session).cursor().copy(_COPY) as copy:
-        copy.set_types(_COPIED_TYPES)
-        for row in rows:
-            copy.write_row((tenant, post.id, *row))
+    for start in range(0, len(rows), _BATCH):
+        columns = zip(*rows[start : start + _BATCH], strict=True)
+        parameters = dict(zip(_COLUMNS, map(list, columns), strict=True))
+        session.execute(_INSERT, {"tenant": tenant, "post": post.id, **parameters})
 
 
 def lock_post(session: Session, tenant: str, post: UUID) -> PostRow | None:
