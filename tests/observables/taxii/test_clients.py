@@ -151,7 +151,7 @@ def test_a_client_loses_nothing_and_sees_little_twice(
     if read is read_with_taxii2_client:
         rest = as_pages(
             Collection(
-                access.url.removesuffix("objects/"), user="", password=access.token
+                access.url.removesuffix("objects/"), user="any", password=access.token
             ).get_objects,
             per_request=1_000,
         )
