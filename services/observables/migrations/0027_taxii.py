@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from shared.migrations import protect
 
-revision = "observables_0026"
-down_revision = "observables_0025"
+revision = "observables_0027"
+down_revision = "observables_0026"
 
 SCHEMA = "observables"
 MOMENT = sa.DateTime(timezone=True)
