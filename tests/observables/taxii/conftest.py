@@ -55,6 +55,17 @@ def append(own: Database, collection: str, numbers: Iterator[int] | range, **cha
         return objects.append_objects(session, "acme", UUID(collection), new)
 
 
+def error_of(answer: Any, status: int) -> dict[str, Any]:
+    """The error message of an answer with a status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == TAXII
+    body = answer.json()
+    assert body["title"]
+    assert body["http_status"] == str(status)
+    assert all(isinstance(value, str) for value in body.get("details", {}).values())
+    return body
+
+
 class TaxiiClient:
     """A client of one API root.
 

@@ -78,14 +78,14 @@ def test_an_indicator_is_what_stix2_makes_of_it(
         **fields,
     )
     written = json.loads(write_indicator(indicator, revoked))
-    theirs = json.loads(expected.serialize())
+    reference = json.loads(expected.serialize())
     # stix2 writes as few digits of a fraction as it can where STIX does not ask for three.
     for name in ("valid_from", "valid_until"):
-        assert (name in written) == (name in theirs)
+        assert (name in written) == (name in reference)
         if name in written:
-            ours = datetime.fromisoformat(written.pop(name))
-            assert ours == datetime.fromisoformat(theirs.pop(name))
-    assert written == theirs
+            moment = datetime.fromisoformat(written.pop(name))
+            assert moment == datetime.fromisoformat(reference.pop(name))
+    assert written == reference
 
 
 @given(kinds, values)
@@ -95,7 +95,7 @@ def test_a_pattern_names_the_value_exactly(kind: str, value: str) -> None:
     pattern = pattern_of(kind, value)
     assert pattern is not None
     comparisons = Pattern(pattern).inspect().comparisons
-    ((_path, operator, literal),) = [entry for found in comparisons.values() for entry in found]
+    ((_path, operator, literal),) = [entry for named in comparisons.values() for entry in named]
     if kind == ObservableType.ASN:
         assert literal == "64500"
         return

@@ -47,8 +47,8 @@ def read(content: str | bytes, ceiling: str = "amber") -> list[PostedObject]:
 
 def check(ceiling: str = "amber", **changes: Any) -> PostedObject:
     stix_object = {**INDICATOR, **changes}
-    kept = {name: value for name, value in stix_object.items() if value is not None}
-    (posted,) = read(json.dumps({"objects": [kept]}), ceiling)
+    fields = {name: value for name, value in stix_object.items() if value is not None}
+    (posted,) = read(json.dumps({"objects": [fields]}), ceiling)
     return posted
 
 
