@@ -59,7 +59,7 @@ def error_of(answer: Any, status: int) -> dict[str, Any]:
     """The error message of an answer with a status."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == TAXII
-    body = answer.json()
+    body: dict[str, Any] = answer.json()
     assert body["title"]
     assert body["http_status"] == str(status)
     assert all(isinstance(value, str) for value in body.get("details", {}).values())
@@ -95,7 +95,8 @@ class TaxiiClient:
         """An envelope of a collection."""
         answer = self.get(f"collections/{collection}/objects/", **query)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        envelope: dict[str, Any] = answer.json()
+        return envelope
 
     def post(self, collection: str, content: Any, **headers: str) -> Any:
         """The answer to objects that are posted."""

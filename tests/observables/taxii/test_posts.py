@@ -24,7 +24,8 @@ COUNT = 10_000
 def status_of(taxii: TaxiiClient, status: dict[str, Any]) -> dict[str, Any]:
     answer = taxii.get(f"status/{status['id']}/")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    current: dict[str, Any] = answer.json()
+    return current
 
 
 def complete_status(taxii: TaxiiClient, status: dict[str, Any]) -> dict[str, Any]:
