@@ -79,6 +79,7 @@ def make_environment(language: str, translations: Any) -> Environment:
         defang=defanged,
         clip=clipped,
         as_json=_as_json,
+        labelled=lambda names: [(name, state(name)) for name in names],
         zip_same=lambda names: [(name, name) for name in names],
         read_moment=read_moment,
         moment=figures.moment,

@@ -19,9 +19,7 @@ async def show_audit(visit: ConsoleVisit) -> Response:
     """Who did what to what: of one service, newest first."""
     service = _service(visit.query("service"))
     state = {name: visit.query(name) for name in ("actor", "action", "target")}
-    answer = await visit.get(
-        service, "/v1/audit", after=visit.query("after"), limit=_PAGE, **state
-    )
+    answer = await visit.get(service, "/v1/audit", after=visit.query("after"), limit=_PAGE, **state)
     return visit.page(
         "audit.html",
         fragment="table",
@@ -55,9 +53,10 @@ async def show_tokens(visit: ConsoleVisit) -> Response:
 
 def _roles() -> dict[str, list[str]]:
     """By role, the permissions that it adds to those before it."""
-    return {
-        role.name: [name for name, lowest in PERMISSIONS.items() if lowest == role] for role in Role
-    }
+    roles: dict[str, list[str]] = {role.name: [] for role in Role}
+    for name, lowest in PERMISSIONS.items():
+        roles[lowest.name].append(name)
+    return roles
 
 
 async def revoke_token(visit: ConsoleVisit) -> Response:

@@ -40,9 +40,7 @@ async def _techniques(visit: ConsoleVisit, domain: str) -> Answer:
     items: list[Any] = []
     after: str | None = None
     for _ in range(_MOST_PAGES):
-        answer = await visit.get(
-            "mitre", "/v1/techniques", domain=domain, limit=_PAGE, after=after
-        )
+        answer = await visit.get("mitre", "/v1/techniques", domain=domain, limit=_PAGE, after=after)
         if answer.refusal is not None:
             return answer
         items += answer.items
@@ -59,7 +57,9 @@ def _columns(techniques: list[Any]) -> dict[str, list[Any]]:
         if technique["parent"] is None:
             for tactic in technique["tactics"]:
                 columns.setdefault(tactic, []).append(technique)
-    return {tactic: sorted(cells, key=lambda cell: cell["name"]) for tactic, cells in columns.items()}
+    return {
+        tactic: sorted(cells, key=lambda cell: cell["name"]) for tactic, cells in columns.items()
+    }
 
 
 def _heat(diff: dict[str, Any]) -> dict[str, tuple[str, int]]:

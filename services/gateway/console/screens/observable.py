@@ -34,7 +34,10 @@ async def show_observable(visit: ConsoleVisit) -> Response:
     if observable.refusal is not None:
         return _refused(visit, observable.refusal, as_of)
     document = observable.document
-    lookup = await visit.get("observables", "/v1/lookup", value=document["value"], as_of=as_of)
+    lookup, holders = await asyncio.gather(
+        visit.get("observables", "/v1/lookup", value=document["value"], as_of=as_of),
+        visit.get("observables", "/v1/list-consumers/holders", value=document["value"]),
+    )
     contributions = (explanation.document or {}).get("contributions", [])
     return visit.page(
         "observable.html",
@@ -43,6 +46,7 @@ async def show_observable(visit: ConsoleVisit) -> Response:
         bars=make_waterfall(contributions),
         relations=relations,
         lookup=lookup,
+        holders=holders,
         enrichers=_usable(enrichers.items, document["type"]),
         timeline=_timeline(document),
         as_of=as_of,

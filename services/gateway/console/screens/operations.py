@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from services.gateway.console.api_client import Answer
 from services.gateway.console.visits import ConsoleVisit, Screen
+from shared.errors import NotFound
 from shared.settings import SERVICES, ServiceName
 
 _SERVICES: Final[tuple[ServiceName, ...]] = tuple(
@@ -91,7 +92,10 @@ async def act_on_parked(visit: ConsoleVisit) -> Response:
 
 
 def _service(name: str) -> ServiceName:
-    return next((service for service in _SERVICES if service == name), _SERVICES[0])
+    for service in _SERVICES:
+        if service == name:
+            return service
+    raise NotFound("There is no such service.")
 
 
 SCREENS: Final = [

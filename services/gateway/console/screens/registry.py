@@ -2,7 +2,21 @@
 
 from typing import Final
 
-from services.gateway.console.screens import feeds, observable, search, sign_in
+from services.gateway.console.screens import (
+    administration,
+    attack,
+    feeds,
+    lists,
+    notifications,
+    observable,
+    observables,
+    operations,
+    overview,
+    rules,
+    schedules,
+    search,
+    sign_in,
+)
 from services.gateway.console.visits import Screen
 
 OPEN_SCREENS: Final[list[Screen]] = sign_in.SIGN_IN_SCREENS
@@ -10,7 +24,16 @@ OPEN_SCREENS: Final[list[Screen]] = sign_in.SIGN_IN_SCREENS
 SCREENS: Final[list[Screen]] = [
     *OPEN_SCREENS,
     *sign_in.SCREENS,
+    *overview.SCREENS,
     *search.SCREENS,
+    *observables.SCREENS,
     *observable.SCREENS,
     *feeds.SCREENS,
+    *attack.SCREENS,
+    *rules.SCREENS,
+    *notifications.SCREENS,
+    *lists.SCREENS,
+    *schedules.SCREENS,
+    *operations.SCREENS,
+    *administration.SCREENS,
 ]

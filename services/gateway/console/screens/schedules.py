@@ -22,9 +22,7 @@ async def list_schedules(visit: ConsoleVisit) -> Response:
         visit.get("scheduler", "/v1/beats"),
     )
     needle = visit.query("q").casefold()
-    shown = [
-        item for item in answer.items if needle in f"{item['name']} {item['task']}".casefold()
-    ]
+    shown = [item for item in answer.items if needle in f"{item['name']} {item['task']}".casefold()]
     shown.sort(key=lambda item: (item["disabled_reason"] is None, item["next_due_at"] or "~"))
     return visit.page(
         "schedules.html",
