@@ -31,6 +31,8 @@ OWN_ACCESS = {"/lists/{token}/{file_name}", "/lists/{file_name}"}
 """Devices poll these with the token of a consumer, which the routes themselves ask for."""
 STRANGERS = {
     "/v1/sign-in": "Who signs in has no token yet; guesses are counted.",
+    "/v1/sign-in/passkey": "Its body has what a passkey has signed.",
+    "/v1/sign-in/passkey/begin": "It gives a challenge, and tells nothing of anybody.",
     "/v1/sign-in/link": "Its body has the secret of a link.",
     "/v1/sign-in/link/accept": "Its body has the secret of a link.",
     "/v1/sign-in/link/join": "It reads the session by itself.",

@@ -22,10 +22,11 @@ class Browser:
 
     client: TestClient
     session: dict[str, Any] = field(default_factory=dict)
+    origin: str = ADDRESS
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """Send a request as a page does."""
-        headers = {"Origin": ADDRESS, **options.pop("headers", {})}
+        headers = {"Origin": self.origin, **options.pop("headers", {})}
         if self.session.get("csrf_token"):
             headers.setdefault("X-CSRF-Token", self.session["csrf_token"])
         return self.client.request(method, path, headers=headers, **options)
@@ -57,12 +58,13 @@ class Browser:
 @pytest.fixture
 def browser_for(environment: Settings) -> Iterator[Callable[[], Browser]]:
     """Makes browsers, each with cookies of its own."""
+    settings = environment.model_copy(update={"gateway_url": "http://127.0.0.1:8000"})
     with ExitStack() as stack:
 
         def make() -> Browser:
             database = Database(environment.database_url.get_secret_value(), "gateway")
             stack.callback(database.close)
-            app = load_service_app("gateway", environment, database)
+            app = load_service_app("gateway", settings, database)
             client = TestClient(app, base_url=ADDRESS, raise_server_exceptions=False)
             return Browser(stack.enter_context(client))
 

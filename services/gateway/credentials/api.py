@@ -2,12 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 
-from services.gateway.credentials import second_factor, service
+from services.gateway.credentials import passkeys, second_factor, service
+from services.gateway.credentials.relying_party import RelyingParty, relying_party
 from services.gateway.credentials.schemas import (
     CodeBody,
     NewOneTimeCodes,
+    PasskeyOptions,
+    PasskeyRegistration,
+    PasskeyView,
     PasswordChange,
     RecoveryCodes,
 )
@@ -32,7 +36,15 @@ def _account(request: Request, database: OwnDatabase) -> StoredPerson:
     return require_person(database, authorize(request, "account:use"))
 
 
+def party_of(request: Request) -> RelyingParty:
+    """Return what passkeys are for at the page of a request."""
+    base_url = request.app.state.settings.service_url("gateway")
+    return relying_party(base_url, request.headers.get("origin"))
+
+
 OwnKeys = Annotated[Keys, Depends(_keys)]
+Party = Annotated[RelyingParty, Depends(party_of)]
+CredentialId = Annotated[str, Path(max_length=1400, pattern=r"^[0-9A-Za-z_-]+$")]
 Account = Annotated[StoredPerson, Depends(_account)]
 
 
@@ -68,3 +80,37 @@ def remove_codes(
 ) -> None:
     """Ask for one-time codes no more; a code shows that you may."""
     second_factor.remove_codes(database, keys, principal.tenant, account, body.code)
+
+
+@router.get("/passkeys")
+def list_passkeys(_principal: Person, account: Account, database: OwnDatabase) -> list[PasskeyView]:
+    """Your passkeys, oldest first."""
+    return passkeys.list_passkeys(database, account)
+
+
+@router.post("/passkeys/begin")
+def begin_passkey(
+    _principal: Person, account: Account, database: OwnDatabase, party: Party
+) -> PasskeyOptions:
+    """Get what a browser needs to make a passkey."""
+    return passkeys.begin_registration(database, account, party)
+
+
+@router.post("/passkeys", status_code=201)
+def add_passkey(
+    principal: Person,
+    account: Account,
+    database: OwnDatabase,
+    party: Party,
+    body: PasskeyRegistration,
+) -> PasskeyView:
+    """Add the passkey that a browser has made."""
+    return passkeys.finish_registration(database, principal.tenant, account, party, body)
+
+
+@router.delete("/passkeys/{credential_id}", status_code=204)
+def remove_passkey(
+    principal: Person, account: Account, database: OwnDatabase, credential_id: CredentialId
+) -> None:
+    """Remove a passkey."""
+    passkeys.remove_passkey(database, principal.tenant, account, credential_id)

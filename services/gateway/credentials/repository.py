@@ -1,7 +1,7 @@
 """SQL of credentials, in transactions of the platform."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -175,19 +175,11 @@ def take_challenge(session: Session, challenge_id: UUID) -> StoredChallenge | No
     return None if row is None else StoredChallenge(*row)
 
 
-def insert_passkey(session: Session, passkey: StoredPasskey) -> bool:
-    """Store a passkey; return whether it is new."""
-    statement = insert(PASSKEY).values(
-        credential_id=passkey.credential_id,
-        tenant=PLATFORM,
-        person_id=passkey.person_id,
-        name=passkey.name,
-        public_key=passkey.public_key,
-        sign_count=passkey.sign_count,
-        is_backed_up=passkey.is_backed_up,
-    )
-    statement = statement.on_conflict_do_nothing()
-    return session.execute(statement.returning(PASSKEY.c.person_id)).one_or_none() is not None
+def insert_passkey(session: Session, **values: Any) -> StoredPasskey | None:
+    """Store a passkey; None if it is registered already, by whomever."""
+    statement = insert(PASSKEY).values(tenant=PLATFORM, **values).on_conflict_do_nothing()
+    row = session.execute(statement.returning(*_PASSKEY)).one_or_none()
+    return None if row is None else StoredPasskey(*row)
 
 
 def list_passkeys(session: Session, person_id: UUID) -> list[StoredPasskey]:

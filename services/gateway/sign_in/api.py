@@ -7,6 +7,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
+from services.gateway.credentials.api import Party
+from services.gateway.credentials.passkeys import begin_use
+from services.gateway.credentials.schemas import PasskeyOptions
 from services.gateway.people.schemas import TenantName
 from services.gateway.sessions.cookies import (
     BROWSER_PREFIX,
@@ -31,6 +34,7 @@ from services.gateway.sign_in.schemas import (
     LinkAcceptance,
     LinkBody,
     LinkView,
+    PasskeySignIn,
     SignedIn,
     SignInBody,
 )
@@ -42,6 +46,8 @@ from shared.web.app import database_of
 OPEN_PATHS: Final = frozenset(
     {
         "/v1/sign-in",
+        "/v1/sign-in/passkey",
+        "/v1/sign-in/passkey/begin",
         "/v1/sign-in/link",
         "/v1/sign-in/link/accept",
         "/v1/sign-in/link/join",
@@ -101,6 +107,26 @@ def sign_in(
     """Sign in with a login and a password."""
     keys = keys_of(request.app.state.settings)
     secret, owner = service.sign_in(database, keys, body, _device(request, body.device))
+    return _signed_in(response, secret, owner)
+
+
+@router.post("/sign-in/passkey/begin", dependencies=[OwnPage])
+def begin_passkey(database: OwnDatabase, party: Party) -> PasskeyOptions:
+    """Get what a browser needs to sign in with a passkey."""
+    return begin_use(database, party)
+
+
+@router.post("/sign-in/passkey", dependencies=[OwnPage])
+def sign_in_by_passkey(
+    request: Request,
+    response: Response,
+    database: OwnDatabase,
+    party: Party,
+    body: PasskeySignIn,
+) -> SignedIn:
+    """Sign in with a passkey."""
+    device = _device(request, body.device)
+    secret, owner = service.sign_in_by_passkey(database, party, body, device)
     return _signed_in(response, secret, owner)
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.gateway.credentials.schemas import CodeText, PasswordText
+from services.gateway.credentials.schemas import CodeText, PasskeyAnswer, PasswordText
 from services.gateway.people.schemas import LinkSecret, Login, PersonName
 from services.gateway.sessions.schemas import CurrentSession
 
@@ -22,6 +22,12 @@ class SignInBody(_Secretive):
     login: Login
     password: PasswordText
     code: CodeText | None = Field(None, description="A one-time code, or a recovery code.")
+    device: DeviceKind = "browser"
+
+
+class PasskeySignIn(PasskeyAnswer):
+    """A challenge that a passkey has signed."""
+
     device: DeviceKind = "browser"
 
 

@@ -6,6 +6,8 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from services.gateway import NAME
+from services.gateway.credentials.passkeys import person_of_passkey
+from services.gateway.credentials.relying_party import RelyingParty
 from services.gateway.credentials.second_factor import (
     SecondFactorRequired,
     check_code,
@@ -22,7 +24,12 @@ from services.gateway.sessions.service import (
     end_all,
     find_owner,
 )
-from services.gateway.sign_in.schemas import LinkAcceptance, LinkView, SignInBody
+from services.gateway.sign_in.schemas import (
+    LinkAcceptance,
+    LinkView,
+    PasskeySignIn,
+    SignInBody,
+)
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, SentinelIQError
 from shared.kafka.outbox import audit
@@ -46,6 +53,22 @@ def sign_in(
         person = check_password(database, body.login, body.password)
         methods = ["password", *_second_factor(database, keys, person, body.code)]
         return _begin(database, person, methods, device)
+    except SentinelIQError as error:
+        log.warning("sign_in.refused", reason=error.message, address=device.address)
+        raise
+
+
+def sign_in_by_passkey(
+    database: Database, party: RelyingParty, body: PasskeySignIn, device: Device
+) -> tuple[str, SessionOwner]:
+    """Begin a session with a passkey, which stands for both factors.
+
+    Raises:
+        Unauthenticated: the passkey is not valid here, or the account is frozen.
+    """
+    try:
+        person = person_of_passkey(database, party, body.challenge_id, body.credential)
+        return _begin(database, person, ["passkey"], device)
     except SentinelIQError as error:
         log.warning("sign_in.refused", reason=error.message, address=device.address)
         raise
