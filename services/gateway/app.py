@@ -45,7 +45,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     open_paths(app, sign_in.OPEN_PATHS)
     offer_quotas(app, QUOTAS)
     app.state.tls_files = tls_files(settings)
-    add_console(app, settings)
+    add_console(app, settings, database)
     gate = IdentityGate(keys_of(settings), database, settings.service_url(NAME))
     add_edge(app, settings, gate)
     return app

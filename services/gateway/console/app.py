@@ -16,12 +16,14 @@ from services.gateway.console.addresses import BASE, page_address
 from services.gateway.console.api_client import ApiRefusal, ServiceApis
 from services.gateway.console.assets import asset_response
 from services.gateway.console.forms import FormFields, read_form
+from services.gateway.console.identity import IdentityDoor
 from services.gateway.console.pages import environment_of, render
 from services.gateway.console.preferences import read_preferences
 from services.gateway.console.screens.registry import OPEN_SCREENS, SCREENS
 from services.gateway.console.security import HEADERS, is_same_origin
-from services.gateway.console.sessions import ConsoleSession, SessionCookies
+from services.gateway.console.sessions import ConsoleSession, SessionCookies, start_session
 from services.gateway.console.visits import ConsoleVisit, Screen
+from shared.database import Database
 from shared.errors import Forbidden, SentinelIQError
 from shared.keys import keys_of
 from shared.settings import Settings
@@ -30,6 +32,8 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 _MIN_PACKED: Final = 1_000
+_LEADING_HERE: Final = {"/": "/", "/welcome": "/welcome"}
+"""Paths outside the console that lead to a page of it. A browser keeps what is behind the `#`."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,9 +42,11 @@ class Console:
 
     Args:
         settings: addresses of the services, and the keys.
+        database: the gateway's, for identity alone.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._identity = IdentityDoor(settings, database)
         self.apis = ServiceApis(settings)
         self._cookies = SessionCookies(keys_of(settings))
         routes = [Route(f"{BASE}/assets/{{digest}}/{{name}}", _asset)]
@@ -63,7 +69,7 @@ class Console:
 
     async def _answer(self, request: Request, screen: Screen, *, is_open: bool) -> Response:
         session = self._cookies.read(request)
-        visit = self._visit(request, session or self._cookies.start())
+        visit = self._visit(request, await self._admitted(request, session))
         try:
             if screen.method == "POST":
                 visit = replace(visit, form=await _admitted_form(visit))
@@ -77,25 +83,34 @@ class Console:
             self._cookies.write(request, response, visit.next_session or visit.session)
         return _protected(response, visit.request_id)
 
+    async def _admitted(self, request: Request, session: ConsoleSession | None) -> ConsoleSession:
+        """The session of a request, and who it belongs to now."""
+        if session is None:
+            return start_session()
+        if not session.credential:
+            return session
+        address = request.client.host if request.client else ""
+        return session.admitted(await self._identity.admit(session.credential, address))
+
     def _visit(self, request: Request, session: ConsoleSession) -> ConsoleVisit:
         preferences = read_preferences(request)
         environment = environment_of(preferences.language)
-        return ConsoleVisit(
-            request, session, self.apis, preferences, environment, self._cookies.start
-        )
+        return ConsoleVisit(request, session, self.apis, preferences, environment, self._identity)
 
     async def _missing(self, request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 404)
         message = "There is no such page." if status == 404 else "This page takes no such request."
-        return self._error_page(request, ApiRefusal("gateway", status, "not-found", message))
+        return await self._error_page(request, ApiRefusal("gateway", status, "not-found", message))
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         log.error("console.page_failed", path=request.url.path, error=repr(error))
-        message = "The page could not be made. The details are in the gateway's error log."
-        return self._error_page(request, ApiRefusal("gateway", 500, "internal-error", message))
+        message = "The page could not be made. The gateway's error log has the details."
+        return await self._error_page(
+            request, ApiRefusal("gateway", 500, "internal-error", message)
+        )
 
-    def _error_page(self, request: Request, refusal: ApiRefusal) -> Response:
-        session = self._cookies.read(request) or self._cookies.start()
+    async def _error_page(self, request: Request, refusal: ApiRefusal) -> Response:
+        session = await self._admitted(request, self._cookies.read(request))
         visit = self._visit(request, session)
         text = render(visit.environment, "error.html", {"visit": visit, "refusal": refusal})
         return _protected(HTMLResponse(text, refusal.status), visit.request_id)
@@ -157,19 +172,20 @@ class _ConsoleDoor:
                 await self._console.apis.close()
         elif scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif path == "/":
-            await RedirectResponse(page_address("/"), 303)(scope, receive, send)
+        elif path in _LEADING_HERE:
+            await RedirectResponse(page_address(_LEADING_HERE[path]), 303)(scope, receive, send)
         elif path == BASE or path.startswith(f"{BASE}/"):
             await self._console(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-def add_console(app: FastAPI, settings: Settings) -> None:
+def add_console(app: FastAPI, settings: Settings, database: Database) -> None:
     """Offer the console below the gateway's address.
 
     Args:
         app: the gateway's API, with all its other middleware.
         settings: addresses of the services, and the keys.
+        database: the gateway's.
     """
-    app.add_middleware(_ConsoleDoor, console=Console(settings))
+    app.add_middleware(_ConsoleDoor, console=Console(settings, database))

@@ -1,14 +1,13 @@
-"""Who is signed in: a person's token, sealed in a cookie that no script reads.
+"""Who is signed in at a browser: a credential of identity, sealed in a cookie that no script reads.
 
-The console stores nothing. The cookie holds the token that `sentineliq tokens create` has made, and
-the secret that every form carries; it ends with the token.
+The console stores nothing. The cookie holds the secret of a session or a person's token, and the
+secret that every form carries.
 """
 
 import json
 import secrets
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hmac import compare_digest
 from typing import Final
 
@@ -16,7 +15,8 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.auth import Principal, verify_token
+from services.gateway.console.identity import Admission
+from shared.auth import Principal
 from shared.crypto import Sealer, UnsealError
 from shared.errors import Unauthenticated
 from shared.keys import CONSOLE_SESSIONS, Keys
@@ -33,17 +33,41 @@ class ConsoleSession:
 
     Attributes:
         form_secret: what every form of this browser carries.
-        token: the person's; empty until they sign in.
-        principal: of the token.
+        credential: the person's session or token; empty until they sign in.
+        admission: who they are now; None if the credential has ended.
     """
 
     form_secret: str
-    token: str = ""
-    principal: Principal | None = None
+    credential: str = ""
+    admission: Admission | None = None
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who is signed in."""
+        return self.admission.principal if self.admission else None
+
+    def bearer(self, service: str) -> str:
+        """The token that a service gets.
+
+        Raises:
+            Unauthenticated: nobody is signed in.
+        """
+        if self.admission is None:
+            raise Unauthenticated("Sign in first.")
+        return self.admission.bearer(service)
+
+    def admitted(self, admission: Admission | None) -> "ConsoleSession":
+        """This session, of whom identity has let in."""
+        return replace(self, admission=admission)
 
     def accepts(self, form_secret: str) -> bool:
         """Whether a form was made for this browser."""
         return compare_digest(self.form_secret.encode(), form_secret.encode())
+
+
+def start_session(credential: str = "", admission: Admission | None = None) -> ConsoleSession:
+    """Start a session with a new form secret; without a credential nobody is signed in."""
+    return ConsoleSession(secrets.token_urlsafe(32), credential, admission)
 
 
 def is_plain_loopback(url: URL) -> bool:
@@ -59,53 +83,26 @@ class SessionCookies:
     """
 
     def __init__(self, keys: Keys) -> None:
-        self._keys = keys
         self._sealer = Sealer(keys, CONSOLE_SESSIONS)
 
     def read(self, request: Request) -> ConsoleSession | None:
-        """Return the session of a request; None if its cookie is missing, changed, or has ended."""
+        """Return the session of a request, not admitted; None if its cookie is no session."""
         cookie = request.cookies.get(_cookie_name(request), "")
         if not cookie or len(cookie) > _MAX_COOKIE:
             return None
         try:
             stored = json.loads(self._sealer.open(urlsafe_b64decode(cookie), _PLACE))
-            token = stored["token"]
-            principal = verify_token(self._keys, token) if token else None
-        except (UnsealError, Unauthenticated, ValueError, KeyError, TypeError):
+            return ConsoleSession(str(stored["form"]), str(stored["credential"]))
+        except (UnsealError, ValueError, KeyError, TypeError):
             return None
-        return ConsoleSession(stored["form"], token, principal)
-
-    def start(self, token: str = "") -> ConsoleSession:
-        """Start a session with a new form secret.
-
-        Args:
-            token: empty for a browser whose person has not signed in.
-
-        Raises:
-            Unauthenticated: the token is not valid.
-        """
-        principal = verify_token(self._keys, token) if token else None
-        return ConsoleSession(secrets.token_urlsafe(32), token, principal)
 
     def write(self, request: Request, response: Response, session: ConsoleSession) -> None:
-        """Give a session to the browser."""
-        document = json.dumps({"form": session.form_secret, "token": session.token})
+        """Give a session to the browser, until it is closed."""
+        document = json.dumps({"form": session.form_secret, "credential": session.credential})
         sealed = urlsafe_b64encode(self._sealer.seal(document, _PLACE)).decode()
-        facts = session.principal.token if session.principal else None
         response.set_cookie(
             _cookie_name(request),
             sealed,
-            max_age=max(int(facts.expires_at - time.time()), 0) if facts else None,
-            path="/",
-            secure=not is_plain_loopback(request.url),
-            httponly=True,
-            samesite="strict",
-        )
-
-    def end(self, request: Request, response: Response) -> None:
-        """Take the session from the browser."""
-        response.delete_cookie(
-            _cookie_name(request),
             path="/",
             secure=not is_plain_loopback(request.url),
             httponly=True,

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from services.gateway.console.addresses import page_address
 from services.gateway.console.api_client import Answer, ApiRefusal, Json, ServiceApis
 from services.gateway.console.forms import FormFields
+from services.gateway.console.identity import IdentityDoor
 from services.gateway.console.pages import render
 from services.gateway.console.preferences import Preferences
 from services.gateway.console.sessions import ConsoleSession
@@ -36,7 +37,7 @@ class ConsoleVisit:
         apis: the services' APIs.
         preferences: how the person wants to see pages.
         environment: the templates in their language.
-        start_session: starts a session with a token, or without one.
+        identity: signs people in, and lets them in.
         request_id: names this request in the logs of every service that it reaches.
         form: what was sent with a POST.
     """
@@ -46,7 +47,7 @@ class ConsoleVisit:
     apis: ServiceApis
     preferences: Preferences
     environment: Environment
-    start_session: Callable[[str], ConsoleSession]
+    identity: IdentityDoor
     request_id: str = field(default_factory=make_request_id)
     form: FormFields = field(default_factory=FormFields)
 
@@ -118,7 +119,7 @@ class ConsoleVisit:
             service,
             path,
             headers={"traceparent": trace, "Accept": "application/json", **(headers or {})},
-            token=self.session.token,
+            token=self.session.bearer(service),
             params=params,
             body=body,
         )

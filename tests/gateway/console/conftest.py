@@ -20,7 +20,7 @@ from shared.database import Database
 from shared.runtime.process import load_service_app
 from shared.settings import Settings
 
-APIS = ("feeds", "observables", "notifications", "mitre", "scheduler")
+APIS = ("feeds", "observables", "notifications", "mitre", "scheduler", "gateway")
 _SECRET = re.compile(r'name="form_secret" value="([^"]+)"')
 
 
@@ -109,7 +109,9 @@ def site(environment: Settings, servers: Servers) -> Iterator[str]:
             stack.callback(own.close)
             app = load_service_app(service, environment, own)
             urls[f"{service}_url"] = servers.serve(app)
-        console = Console(environment.model_copy(update=urls))
+        own = Database(environment.database_url.get_secret_value(), "gateway")
+        stack.callback(own.close)
+        console = Console(environment.model_copy(update=urls), own)
         yield servers.serve(console)
         servers.close(console)
 

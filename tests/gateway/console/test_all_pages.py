@@ -10,6 +10,7 @@ from services.gateway.console.app import Console
 from services.gateway.console.assets import asset_path, assets
 from services.gateway.console.screens.registry import SCREENS
 from shared.auth import RoleName
+from shared.database import Database
 from shared.settings import Settings
 from tests.gateway.console.conftest import Browser, Servers
 
@@ -81,9 +82,11 @@ def lonely_site(environment: Settings, servers: Servers) -> Iterator[str]:
     """A console whose services are all away."""
     urls = {f"{name}_url": "http://127.0.0.1:9" for name in ("feeds", "mitre", "observables")}
     urls |= {f"{name}_url": "http://127.0.0.1:9" for name in ("notifications", "scheduler")}
-    console = Console(environment.model_copy(update=urls))
+    own = Database(environment.database_url.get_secret_value(), "gateway")
+    console = Console(environment.model_copy(update=urls), own)
     yield servers.serve(console)
     servers.close(console)
+    own.close()
 
 
 def test_services_that_are_away_take_their_panels_alone(
