@@ -19,6 +19,9 @@ Row = tuple[str, str, int, int, datetime, UUID]
 Pages = Iterable[Sequence[Row]]
 """The rows of a list in its order, in pages."""
 
+OptionCheck = Callable[[str], object]
+"""Checks the value of an option, and raises `ValueError`."""
+
 ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
 """The types of addresses and networks."""
 DOMAINS: Final = frozenset({"domain-name"})
@@ -104,7 +107,7 @@ class PlainTextFormat:
     media_type: str = "text/plain; charset=utf-8"
     types: frozenset[str] = ALL_TYPES
     options: Mapping[str, str] = {}
-    checks: Mapping[str, Callable[[str], object]] = {}
+    checks: Mapping[str, OptionCheck] = {}
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Check the options that a list sets.

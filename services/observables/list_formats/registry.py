@@ -6,8 +6,20 @@ from typing import Final
 from services.observables.list_formats.base import ListFormat
 from services.observables.list_formats.cidr import CidrFormat
 from services.observables.list_formats.csv_table import CsvTableFormat
+from services.observables.list_formats.dnsmasq import DnsmasqListFormat
+from services.observables.list_formats.firewalls import FIREWALLS
+from services.observables.list_formats.hosts import HostsListFormat
 from services.observables.list_formats.json_lines import JsonLinesFormat
+from services.observables.list_formats.netfilter import IpsetListFormat, NftablesListFormat
 from services.observables.list_formats.plain import PlainFormat
+from services.observables.list_formats.rpz import RpzListFormat
+from services.observables.list_formats.suricata import (
+    DATASETS,
+    IprepListFormat,
+    SuricataRulesListFormat,
+)
+from services.observables.list_formats.unbound import UnboundListFormat
+from services.observables.list_formats.zeek import ZeekListFormat
 from shared.errors import InvalidInput
 from shared.plugins import load_plugins
 
@@ -19,6 +31,17 @@ _BUILT_IN: Final[tuple[ListFormat, ...]] = (
     CsvTableFormat(),
     JsonLinesFormat(),
     CidrFormat(),
+    HostsListFormat(),
+    DnsmasqListFormat(),
+    RpzListFormat(),
+    UnboundListFormat(),
+    NftablesListFormat(),
+    IpsetListFormat(),
+    SuricataRulesListFormat(),
+    *DATASETS,
+    IprepListFormat(),
+    ZeekListFormat(),
+    *FIREWALLS,
 )
 
 
