@@ -66,12 +66,19 @@ class Lists:
 
     def follow(self, tenant: str = "acme", repeats: int = 1) -> None:
         """Apply the changes that were published, in order."""
-        for payload in outbox(self.own):
+        for payload in self.published():
             data = msgspec.json.decode(payload, type=ObservablesChanged)
             event = Event(CHANGED, data, tenant, "/services/observables", key=b"0")
             for _ in range(repeats):
                 with self.own.transaction(PLATFORM) as session:
                     handle_changes(session, [event])
+
+    def published(self) -> list[bytes]:
+        """The changes that were published, taken out of the outbox; what else is there stays."""
+        query = "DELETE FROM outbox WHERE topic = 'observables.changed.v1' RETURNING id, payload"
+        with self.own.transaction(PLATFORM) as session:
+            rows = sorted((row[0], bytes(row[1])) for row in session.execute(sa.text(query)))
+        return [payload for _, payload in rows]
 
     def news(self) -> list[str]:
         return [row.decode() for row in outbox(self.own, "observables.lists.v1")]
