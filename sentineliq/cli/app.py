@@ -38,6 +38,7 @@ class RootGroup(DeferredGroup):
         ("enrichments", "enrichment:enrichments", "Enrichment jobs: follow, list, cancel."),
         ("enrichers", "enrichers:enrichers", "Remote enrichers: keys, limits, queues."),
         ("policies", "policies:policies", "Policies: which observables are enriched unasked."),
+        ("lists", "lists:lists", "Lists: what devices and tools block, who has it, and why."),
         (
             "collections",
             "collections:collections",

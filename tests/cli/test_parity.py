@@ -52,6 +52,8 @@ REFERENCE = {
     "channel_id": "channel",
     "delivery_id": "delivery",
     "policy_id": "policy",
+    "list_id": "name",
+    "consumer_id": "consumer",
     "run_id": "run",
     "slug": "slug",
     "load_id": "load",
@@ -80,6 +82,20 @@ RULE = {
     "tags": "tag",
     "filter": "filter_",
     "channel_ids": "channel",
+}
+LIST = {
+    "filter": "filter_",
+    "order_by": "order",
+    "tlp_ceiling": "tlp",
+    "grace_seconds": "grace",
+    "format_options": "format_option",
+    "is_collection": "collection",
+}
+LIST_CHANGE = LIST | {"list_id": "list_"}
+LIST_CONSUMER = {
+    "list_ids": "list_",
+    "networks": "network",
+    "silent_after_seconds": "silent_after",
 }
 TYPED = {"credentials": "it comes with the commands for types of channels"}
 GROUPED = dict.fromkeys(
@@ -156,6 +172,30 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables GET /v1/sources": Verb("observables sources"),
     "observables GET /v1/source-pairs": Verb("observables copies"),
     "observables GET /v1/runs/{run_id}": Verb("feeds follow"),
+    "observables GET /v1/lists": Verb("lists list", reasons=PAGES),
+    "observables POST /v1/lists": Verb("lists add", LIST),
+    "observables GET /v1/lists/{list_id}": Verb("lists show"),
+    "observables PATCH /v1/lists/{list_id}": Verb("lists change", LIST_CHANGE),
+    "observables DELETE /v1/lists/{list_id}": Verb("lists delete"),
+    "observables GET /v1/lists/{list_id}/changes": Verb("lists changes"),
+    "observables GET /v1/lists/{list_id}/diff": Verb("lists diff"),
+    "observables GET /v1/lists/{list_id}/entries": Verb("lists entries", reasons=PAGES),
+    "observables GET /v1/lists/{list_id}/why": Verb("lists why"),
+    "observables POST /v1/lists/{list_id}/release": Verb("lists release"),
+    "observables GET /v1/protected-values": Verb("lists protected"),
+    "observables POST /v1/protected-values": Verb("lists protect"),
+    "observables DELETE /v1/protected-values": Verb("lists unprotect"),
+    "observables GET /v1/list-consumers": Verb("lists consumers list", reasons=PAGES),
+    "observables POST /v1/list-consumers": Verb("lists consumers add", LIST_CONSUMER),
+    "observables GET /v1/list-consumers/holders": Verb("lists holders"),
+    "observables GET /v1/list-consumers/{consumer_id}": Verb("lists consumers show"),
+    "observables PATCH /v1/list-consumers/{consumer_id}": Verb(
+        "lists consumers change", LIST_CONSUMER
+    ),
+    "observables POST /v1/list-consumers/{consumer_id}/token": Verb("lists consumers renew"),
+    "observables POST /v1/list-consumers/{consumer_id}/revoke": Verb("lists consumers revoke"),
+    "observables DELETE /v1/list-consumers/{consumer_id}": Verb("lists consumers delete"),
+    "observables GET /v1/list-formats": Verb("lists formats"),
     "observables GET /v1/enrichers": Verb("enrichers list"),
     "observables PATCH /v1/enrichers/{name}": Verb(
         "enrichers set",
@@ -244,9 +284,7 @@ PENDING: dict[tuple[str, str], Reason] = {
         "it comes with the commands of silences"
     ),
     ("notifications", "/v1/channels/types"): Reason("it comes with the types of channels"),
-    ("observables", "/v1/list"): Reason("the commands of lists are not written yet"),
     ("observables", "/lists/"): Reason("programs fetch lists by an address with a token"),
-    ("observables", "/v1/protected-values"): Reason("it comes with the commands of lists"),
     ("observables", "/taxii"): Reason("programs of others speak TAXII with it"),
     ("observables", "/v1/collections"): Reason("it comes with the commands of collections"),
     ("gateway", "/"): Reason("its commands sign in by themselves; their own tests compare them"),

@@ -340,8 +340,8 @@ class TestSuricata(ListFormatContract):
             rule = re.fullmatch(r"alert (\w+) any any -> (\S+) any \((.*)\)", line)
             assert rule, line
             options = re.findall(r'([\w.]+)(?::("[^"]*"|[^;"]*))?; ?', rule[3])
-            found = dict(options)
-            numbers.add(found["sid"])
+            values_by_name = dict(options)
+            numbers.add(values_by_name["sid"])
             contents = [self.content(value) for name, value in options if name == "content"]
             sizes = [int(value) for name, value in options if name == "bsize"]
             assert [len(each) for each in contents] == sizes
