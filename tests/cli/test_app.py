@@ -55,6 +55,7 @@ def test_help_lists_every_command(cli_without_stack):
         "enrichments",
         "policies",
         "collections",
+        "lists",
         "secrets",
         "login",
         "logout",

@@ -70,7 +70,7 @@ def show_consumer(ctx: Context, consumer: ConsumerReference) -> None:
 @consumers.command("add")
 def add_consumer(
     ctx: Context,
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="Its name.")],
     *,
     list_: Annotated[
         list[str],
@@ -97,7 +97,7 @@ def change_consumer(
     network: Networks = None,
     silent_after: Silence = None,
 ) -> None:
-    """Change a consumer; its token stays, and new lists and networks replace the old ones."""
+    """Change a consumer; its token stays."""
     body = without_none({"name": name, "networks": network, "silent_after_seconds": silent_after})
     if list_:
         body["list_ids"] = [list_id(ctx.obj, each) for each in list_]
@@ -109,7 +109,7 @@ def change_consumer(
 
 @consumers.command("renew")
 def renew_token(ctx: Context, consumer: ConsumerReference) -> None:
-    """Give a consumer another token, and show it this once; the old one ends."""
+    """Give a consumer another token; the old one ends."""
     document = ctx.obj.client.post("observables", f"{_PATH}/{_id(ctx.obj, consumer)}/token")
     ctx.obj.answer(document, output.details(document))
 
@@ -131,7 +131,7 @@ def delete_consumer(ctx: Context, consumer: ConsumerReference) -> None:
 
 @holder_commands.command("holders")
 def list_holders(ctx: Context, value: Value) -> None:
-    """List the consumers that still have a value, by what they fetched last."""
+    """List the consumers that still have a value."""
     answer = ctx.obj.client.get("observables", f"{_PATH}/holders", value=value)
     rows = [
         (

@@ -67,7 +67,7 @@ def _row(document: Json) -> tuple[Any, ...]:
 
 @setting_commands.command("show")
 def show_list(ctx: Context, name: ListReference) -> None:
-    """Show a list: what it selects, how many it refuses, and why it is stopped."""
+    """Show a list: what it selects, refuses, and why it is stopped."""
     document = ctx.obj.client.get("observables", f"{_PATH}/{list_id(ctx.obj, name)}")
     ctx.obj.answer(document, output.details(document))
 
@@ -117,7 +117,7 @@ def change_list(  # noqa: PLR0913  # a command's parameters are its documentatio
         bool, typer.Option("--unlimited", help="Let it have any number of entries.")
     ] = False,
 ) -> None:
-    """Change a list; where it selects otherwise, its entries are selected anew."""
+    """Change a list; its entries are selected anew where needed."""
     body = without_none({"name": name, "filter": filter_}) | _limits(max_growth, max_shrink)
     body |= _fields(description, order, capacity, profile, tlp, grace, format_option, collection)
     if unlimited:
@@ -174,7 +174,7 @@ def _format_options(options: list[str] | None) -> dict[str, dict[str, str]] | No
 
 @setting_commands.command("delete")
 def delete_list(ctx: Context, name: ListReference) -> None:
-    """Delete a list with its history; consumers get nothing of it any more."""
+    """Delete a list with its history."""
     identity = list_id(ctx.obj, name)
     ctx.obj.client.delete("observables", f"{_PATH}/{identity}")
     ctx.obj.answer({"deleted": identity}, output.cell(f"{name} is deleted"))
@@ -182,7 +182,7 @@ def delete_list(ctx: Context, name: ListReference) -> None:
 
 @setting_commands.command("release")
 def release_list(ctx: Context, name: ListReference) -> None:
-    """Let the newest version of a list leave that was stopped, after you have looked at it."""
+    """Let the newest version of a stopped list leave."""
     document = ctx.obj.client.post("observables", f"{_PATH}/{list_id(ctx.obj, name)}/release")
     ctx.obj.answer(document, output.details(document))
 
@@ -203,7 +203,7 @@ def protect_value(
     *,
     note: Annotated[str | None, typer.Option(help="Why.")] = None,
 ) -> None:
-    """Keep a name with all below it, or a network, out of all lists."""
+    """Keep a name and all below it, or a network, out of all lists."""
     body = {"value": value, **without_none({"note": note})}
     document = ctx.obj.client.post("observables", _PROTECTED, body)
     ctx.obj.answer(document, output.cell(f"{document['value']} is protected"))

@@ -87,7 +87,7 @@ def _changes_table(changes: list[Json]) -> RenderableType:
 
 @version_commands.command("why")
 def explain_value(ctx: Context, name: ListReference, value: Value) -> None:
-    """Say why a value is in a list, or is not, since when, and with which score."""
+    """Say why a value is in a list or not, and since when."""
     path = f"{_PATH}/{list_id(ctx.obj, name)}/why"
     answer = ctx.obj.client.get("observables", path, value=value)
     blocks = [
