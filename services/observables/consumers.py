@@ -14,7 +14,7 @@ from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.settings.service import reseal_keys
 from services.observables.store import due_scores, expectations
 from services.observables.store.handlers import handle_finished, handle_observed
-from services.observables.taxii import posts
+from services.observables.taxii import list_writer, posts
 from shared.events.feeds import FINISHED, OBSERVED
 from shared.events.mitre import TECHNIQUES
 from shared.events.observables import CHANGED
@@ -46,5 +46,6 @@ SWEEPS: Final = [
     Sweep("list-files", 1.0, write_stale_files),
     Sweep("list-consumers", 30.0, watch_consumers),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
+    Sweep("followed-lists", list_writer.SWEEP_SECONDS, list_writer.follow_lists),
     Sweep("posted-objects", posts.SWEEP_SECONDS, posts.take_over_waiting),
 ]

@@ -25,7 +25,10 @@ class CollectionCreate(_Body):
         None, description="the list whose entries the collection has as indicators"
     )
     is_writable: bool = Field(False, description="clients may add objects and delete them")
-    tlp: TlpLevel = Field("amber", description="the strictest marking of an object in it")
+    tlp: TlpLevel = Field(
+        "amber",
+        description="the strictest marking of an object in it; a list that fills it has its own",
+    )
     has_empty_list: bool = Field(
         False,
         description="an envelope without objects has an empty list of them, which some clients "

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.observables import NAME
+from services.observables.dissemination.lists import repository as lists
 from services.observables.quotas.limits import COLLECTIONS
 from services.observables.taxii import envelope
 from services.observables.taxii.cursor import decode_next, encode_next
@@ -67,7 +68,8 @@ def create(database: Database, tenant: str, actor: str, body: CollectionCreate) 
     """Create a collection.
 
     Raises:
-        InvalidInput: neither a list nor clients would fill it, or both would.
+        InvalidInput: neither a list nor clients would fill it, or both would; or the tenant has no
+            such list.
         Conflict: the tenant has one of that title.
         QuotaExceeded: the tenant has as many as it may have.
     """
@@ -76,9 +78,15 @@ def create(database: Database, tenant: str, actor: str, body: CollectionCreate) 
             "A collection is filled by a list (list_id), or by its clients (is_writable).",
             field="is_writable",
         )
+    values = body.model_dump()
     with database.transaction(tenant) as session:
         require_room(session, tenant, COLLECTIONS)
-        row = collections.add_collection(session, tenant, uuid4(), body.model_dump(), actor)
+        if body.list_id is not None:
+            source = lists.get(session, tenant, body.list_id)
+            if source is None:
+                raise InvalidInput("The tenant has no such list.", field="list_id")
+            values["tlp"] = source.tlp_ceiling
+        row = collections.add_collection(session, tenant, uuid4(), values, actor)
         if row is None:
             raise _title_conflict(body.title)
         changes = changes_between({}, _audited(row))

@@ -1,7 +1,7 @@
 """SQL of collections themselves."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,7 +10,23 @@ from sqlalchemy.orm import Session
 
 from services.observables.taxii.models import COLLECTION, CollectionRow
 
+_UNSERVED: Final = sa.text(
+    "SELECT tenant, id, name, description, tlp_ceiling, created_by FROM dissemination_list l "
+    "WHERE is_collection AND NOT EXISTS (SELECT FROM collection c WHERE c.tenant = l.tenant "
+    "AND (c.list_id = l.id OR c.title = l.name)) ORDER BY created_at LIMIT 100"
+)
 _ROW: Final = tuple(COLLECTION.c[name] for name in CollectionRow._fields)
+
+
+class UnservedList(NamedTuple):
+    """A list that should be a collection; the fields are columns."""
+
+    tenant: str
+    id: UUID
+    name: str
+    description: str
+    tlp: str
+    created_by: str
 
 
 def add_collection(
@@ -81,7 +97,6 @@ def delete_collection(session: Session, tenant: str, identity: UUID) -> None:
     )
 
 
-def list_fed(session: Session) -> Sequence[tuple[str, UUID]]:
-    """Tenant and id of all collections that lists fill; the transaction is the platform's."""
-    query = sa.select(COLLECTION.c.tenant, COLLECTION.c.id).where(COLLECTION.c.list_id.is_not(None))
-    return [(row.tenant, row.id) for row in session.execute(query.order_by(COLLECTION.c.id))]
+def lists_without(session: Session) -> list[UnservedList]:
+    """Lists that are collections by their settings, and have none; the transaction sees them."""
+    return [UnservedList(*row) for row in session.execute(_UNSERVED)]
