@@ -61,6 +61,7 @@ REFERENCE = {
     "token_id": "ids",
     "domain": "domain",
     "identity": "value",
+    "collection_id": "collection",
 }
 """By parameter of a path, the argument that names the same thing."""
 SETTINGS = {
@@ -102,6 +103,11 @@ GROUPED = dict.fromkeys(
     ("group_by", "update_seconds", "max_groups", "severity", "digest_id", "escalation"),
     "it comes with the commands of groups, digests and silences",
 )
+COLLECTION = {
+    "list_id": "from_list",
+    "is_writable": "writable",
+    "has_empty_list": "empty_list",
+}
 SCHEDULE = {"every_seconds": "every", "jitter_seconds": "jitter"}
 SWITCH = {"enabled": "`enable` and `disable` are commands of their own"}
 UPLOAD = {"file": "the file's own name is sent", "name": "the file's own name is shown"}
@@ -170,6 +176,11 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables GET /v1/trends": Verb("trends", reasons=PAGES),
     "observables GET /v1/reference": Verb("reference"),
     "observables GET /v1/sources": Verb("observables sources"),
+    "observables GET /v1/collections": Verb("collections list"),
+    "observables POST /v1/collections": Verb("collections add", COLLECTION),
+    "observables GET /v1/collections/{collection_id}": Verb("collections show"),
+    "observables PATCH /v1/collections/{collection_id}": Verb("collections change", COLLECTION),
+    "observables DELETE /v1/collections/{collection_id}": Verb("collections delete"),
     "observables GET /v1/source-pairs": Verb("observables copies"),
     "observables GET /v1/runs/{run_id}": Verb("feeds follow"),
     "observables GET /v1/lists": Verb("lists list", reasons=PAGES),
@@ -286,7 +297,6 @@ PENDING: dict[tuple[str, str], Reason] = {
     ("notifications", "/v1/channels/types"): Reason("it comes with the types of channels"),
     ("observables", "/lists/"): Reason("programs fetch lists by an address with a token"),
     ("observables", "/taxii"): Reason("programs of others speak TAXII with it"),
-    ("observables", "/v1/collections"): Reason("it comes with the commands of collections"),
     ("gateway", "/"): Reason("its commands sign in by themselves; their own tests compare them"),
 }
 """By service and beginning of the path, rooms that are newer than their commands."""

@@ -49,7 +49,7 @@ def show_collection(ctx: Context, collection: CollectionReference) -> None:
 @collections.command("add")
 def add_collection(
     ctx: Context,
-    title: Annotated[str, typer.Argument()],
+    title: Annotated[str, typer.Argument(help="Its title, unique in the tenant.")],
     *,
     from_list: Annotated[
         str | None,
@@ -66,7 +66,10 @@ def add_collection(
         bool, typer.Option("--empty-list", help="Answer an empty list where nothing is new.")
     ] = False,
 ) -> None:
-    """Add a collection, which a list fills (--list) or clients write into (--writable)."""
+    """Add a collection that a list fills, or that clients write into.
+
+    Name --list or --writable.
+    """
     body = {"title": title, "is_writable": writable, "has_empty_list": empty_list}
     body |= without_none({"list_id": from_list, "description": description, "tlp": tlp})
     document = ctx.obj.client.post("observables", _PATH, body)
