@@ -27,6 +27,7 @@ from shared.keys import API_KEYS, Keys
 from shared.pagination import Page, decode_cursor, paginate
 
 _DAY_MINUTES: Final = 24 * 60
+_KEY_GRANT: Final = "key:"
 _NOT_VALID: Final = "The API key is not valid: it was mistyped, revoked or has expired."
 
 
@@ -55,7 +56,7 @@ def admit_key(database: Database, keys: Keys, text: str, address: str) -> Access
 
 def grant_of(key_id: str) -> str:
     """Return the grant that access tokens of a key name."""
-    return f"key:{key_id}"
+    return f"{_KEY_GRANT}{key_id}"
 
 
 def create_key(
@@ -64,9 +65,12 @@ def create_key(
     """Make an API key that acts as the person who makes it.
 
     Raises:
-        Forbidden: it would hold more than the actor, or no member asks.
+        Forbidden: it would hold more than the actor, no member asks, or an API key does: what it
+            makes would outlive its end.
         InvalidInput: a scope or network is none.
     """
+    if principal.token is not None and principal.token.grant.startswith(_KEY_GRANT):
+        raise Forbidden("An API key makes no other keys: sign in, or rotate it.")
     role = Role[body.role]
     require_scopes(principal, role, body.scopes)
     networks = canonical_networks(body.networks)

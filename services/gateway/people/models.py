@@ -66,7 +66,8 @@ INVITATION = sa.Table(
     sa.Column("accepted_by", sa.Text),
     sa.Column("withdrawn_at", _TIME),
 )
-"""`person_id` is set in an invitation to choose a new password; it changes no role."""
+"""`person_id` is set in an invitation to choose a new password; it changes no role, and `role` is
+that of the member who made it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,8 @@ def let_reset(
             id=uuid7(),
             tenant=principal.tenant,
             digest=digest_of(secret),
-            role=member.role_name,
+            # What the person is may change before the link is opened: it is looked at again then.
+            role=principal.role.name,
             person_id=person_id,
             login=member.login,
             created_by=principal.actor,

@@ -15,6 +15,7 @@ from services.gateway.credentials.second_factor import (
 )
 from services.gateway.credentials.service import check_password, store_password
 from services.gateway.people import repository as people
+from services.gateway.people.grants import require_reset
 from services.gateway.people.models import StoredInvitation, StoredPerson
 from services.gateway.people.service import join, open_invitation
 from services.gateway.sessions.service import (
@@ -30,8 +31,9 @@ from services.gateway.sign_in.schemas import (
     PasskeySignIn,
     SignInBody,
 )
+from shared.auth import Principal
 from shared.database import PLATFORM, Database
-from shared.errors import InvalidInput, SentinelIQError
+from shared.errors import Forbidden, InvalidInput, SentinelIQError, Unauthenticated
 from shared.kafka.outbox import audit
 from shared.keys import Keys
 from shared.telemetry.logging import get_logger
@@ -160,6 +162,12 @@ def _reset(session: Session, invitation: StoredInvitation, password: str) -> Non
     person = people.find_person(session, invitation.person_id, lock=True)
     if person is None:
         raise InvalidInput("The account of this link is gone.")
+    maker = Principal(invitation.created_by, invitation.tenant, invitation.role)
+    try:
+        require_reset(maker, people.members_of_person(session, person.id))
+    except Forbidden:
+        # The person has joined another tenant, or risen, since the link was made.
+        raise Unauthenticated("The link is not valid any more: ask for a new one.") from None
     store_password(session, person, password)
     people.accept_invitation(session, invitation.id, person.login)
     audit(session, NAME, invitation.tenant, person.login, "passwords.reset", person.login)

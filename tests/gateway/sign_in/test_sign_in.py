@@ -241,6 +241,34 @@ def test_a_reset_link_sets_a_password_and_ends_all_sessions(
     assert browser_for().sign_in(login, "seven grey geese at noon").status_code == 200
 
 
+@pytest.mark.parametrize("change", ["joins another tenant", "becomes an operator"])
+def test_a_reset_link_ends_when_its_person_is_no_longer_its_makers_to_reset(
+    person: PersonFor, browser_for: BrowserFor, environment: Settings, change: str
+) -> None:
+    login = new_login()
+    member = person(login)
+    admin = person(new_login(), role="admin")
+    created = admin.post(f"/v1/members/{member.session['person_id']}/reset")
+    secret = created.json()["link"].partition("#")[2]
+    if change == "joins another tenant":
+        execute(
+            environment,
+            "INSERT INTO gateway.member (tenant, person_id, role, origin, created_by) "
+            "SELECT 'globex', id, 'viewer', 'invitation', 'x' FROM gateway.person WHERE login = %s",
+            login,
+        )
+    else:
+        execute(
+            environment,
+            "UPDATE gateway.member SET role = 'operator' WHERE person_id = "
+            "(SELECT id FROM gateway.person WHERE login = %s)",
+            login,
+        )
+    body = {"secret": secret, "password": "seven grey geese at noon"}
+    assert browser_for().post("/v1/sign-in/link/accept", body).status_code == 401
+    assert browser_for().sign_in(login).status_code == 200
+
+
 def test_a_person_changes_the_password(person: PersonFor, browser_for: BrowserFor) -> None:
     login = new_login()
     browser = person(login)
