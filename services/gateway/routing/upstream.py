@@ -98,6 +98,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._has_head = False
         self._is_head_request = False
         self._is_framed = False
+        self._is_kept_alive = False
         self._is_paused = False
         self._can_write = True
         self._error: Exception | None = None
@@ -185,7 +186,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.is_open
             and self.is_whole
             and not self.is_sending
-            and self._parser.should_keep_alive()
+            and self._is_kept_alive
             and not self._pieces
         )
         if is_reusable and self._is_head_request:
@@ -279,6 +280,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.status = status
         self._has_head = True
+        # The parser knows it now, and no more once the message is complete.
+        self._is_kept_alive = self._parser.should_keep_alive()
         if self._is_head_request:
             self.is_whole = True
 

@@ -152,6 +152,18 @@ def test_answers_pass_whole(gateway: RunningGateway, size: int) -> None:
     assert len(response.content) == size
 
 
+def test_connections_to_a_service_are_used_again(gateway: RunningGateway) -> None:
+    with gateway.client() as client:
+        client.get("/api/feeds/v1/echo")
+        before = gateway.upstream.connections
+        for _ in range(10):
+            for method in ("GET", "HEAD", "POST"):
+                assert client.request(method, "/api/feeds/v1/echo").status_code == 200
+            assert client.get("/api/feeds/v1/bytes?n=100000").status_code == 200
+            assert client.get("/api/feeds/v1/empty").status_code == 204
+    assert gateway.upstream.connections == before
+
+
 def test_answers_of_unusual_forms_pass(gateway: RunningGateway) -> None:
     with gateway.client() as client:
         assert client.get("/api/feeds/v1/until-end").text == "whole"
