@@ -323,6 +323,8 @@ EFFECTS: list[Effect] = [
     *(_effect(service, "PUT", "/v1/quotas/{tenant}/{name}", "quotas.set", _quota(name))
       for service, name in (("feeds", "feeds"), ("observables", "bulk-requests"),
                             ("notifications", "rules"), ("scheduler", "schedules"))),
+    # The gateway has no quota yet, whose limit could be set.
+    _effect("gateway", "PUT", "/v1/quotas/{tenant}/{name}", None, _quota("feeds"), status=404),
     *(effect for service in SERVICES
       for effect in _platform(service)),
 ]  # fmt: skip

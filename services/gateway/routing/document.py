@@ -6,8 +6,7 @@ Each service names its schemas and operations for itself, so that here they get 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from services.gateway.routing.route_map import OWN_PREFIX
-
+_OWN: Final = "gateway"
 _SCHEMA: Final = "#/components/schemas/"
 _SHARED: Final = frozenset({"Problem"})
 """Schemas that all services share."""
@@ -33,19 +32,18 @@ def merge_documents(own: Document, services: Mapping[str, Document | None]) -> D
         "paths": {},
         "components": {"schemas": {}, "securitySchemes": {}},
     }
-    parts = {"gateway": own, **services}
+    parts = {_OWN: own, **services}
     for name, document in parts.items():
         if document is None:
             continue
-        prefix = OWN_PREFIX if name == "gateway" else f"/api/{name}"
-        _add(merged, name, prefix, document)
+        _add(merged, name, document)
     away = sorted(name for name, document in services.items() if document is None)
     if away:
         merged["info"]["x-services-away"] = away
     return merged
 
 
-def _add(merged: Document, name: str, prefix: str, document: Document) -> None:
+def _add(merged: Document, name: str, document: Document) -> None:
     components = document.get("components", {})
     schemas = components.get("schemas", {})
     renamed = {schema: _schema_name(name, schema) for schema in schemas}
@@ -53,15 +51,15 @@ def _add(merged: Document, name: str, prefix: str, document: Document) -> None:
         merged["components"]["schemas"][renamed[schema]] = _with_references(body, renamed)
     merged["components"]["securitySchemes"] |= components.get("securitySchemes", {})
     for path, item in document.get("paths", {}).items():
-        place = _place(prefix, path)
+        place = path if name == _OWN else _place(name, path)
         if place is not None:
             merged["paths"][place] = _path_item(name, _with_references(item, renamed))
 
 
-def _place(prefix: str, path: str) -> str | None:
+def _place(name: str, path: str) -> str | None:
     """Where the edge offers a service's path; None if it does not."""
     if path.startswith("/v1/"):
-        return prefix + path
+        return f"/api/{name}{path}"
     return path if path.startswith(("/taxii2", "/lists/")) else None
 
 

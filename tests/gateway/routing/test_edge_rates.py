@@ -1,0 +1,38 @@
+"""Rates at the edge: by client and cost, and by address for those without a valid token."""
+
+from collections.abc import Callable
+
+from services.gateway.routing.rate_limit import REFUSALS_PER_MINUTE
+from tests.gateway.routing.conftest import RunningGateway
+
+
+def test_a_client_pays_by_the_cost_of_its_requests(
+    new_gateway: Callable[..., RunningGateway],
+) -> None:
+    gateway = new_gateway(api_rate="20")  # 100 units in 5 s
+    with gateway.client("admin") as client:
+        answer = client.get("/api/feeds/v1/echo")
+        assert answer.headers["ratelimit-policy"] == '"client";q=100;w=5'
+        assert answer.headers["ratelimit"].startswith('"client";r=99;t=')
+        answer = client.post("/api/observables/v1/lookup", json={"values": ["a"]})
+        assert answer.headers["ratelimit"].startswith('"client";r=74;t=')
+        statuses = [client.post("/api/observables/v1/lookup").status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        refused = client.post("/api/observables/v1/lookup")
+        assert refused.json()["type"] == "urn:sentineliq:problem:rate-exceeded"
+        assert 1 <= int(refused.headers["retry-after"]) <= 5
+        assert refused.json()["cost"] == 25
+        assert client.get("/api/feeds/v1/echo").status_code == 200, "a read still fits"
+
+
+def test_guessing_ends_and_valid_tokens_go_on(new_gateway: Callable[..., RunningGateway]) -> None:
+    gateway = new_gateway(api_rate="1000")
+    with gateway.client(None) as guesser, gateway.client() as client:
+        headers = {"Authorization": "Bearer eyJhbGciOiJFZDI1NTE5In0.e30.AAAA"}
+        statuses = [
+            guesser.get("/api/feeds/v1/echo", headers=headers).status_code
+            for _ in range(REFUSALS_PER_MINUTE + 10)
+        ]
+        assert statuses[:REFUSALS_PER_MINUTE] == [401] * REFUSALS_PER_MINUTE
+        assert set(statuses[REFUSALS_PER_MINUTE:]) == {429}
+        assert client.get("/api/feeds/v1/echo").status_code == 200
