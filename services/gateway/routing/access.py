@@ -18,7 +18,7 @@ from shared.web.authentication import authenticate
 _AUTHORIZATION: Final = b"authorization"
 
 
-class Admission(Protocol):
+class EdgeAdmission(Protocol):
     """Who was let in."""
 
     @property
@@ -34,7 +34,7 @@ class Gate(Protocol):
 
     async def admit(
         self, method: str, headers: Sequence[tuple[bytes, bytes]], peer: str
-    ) -> Admission:
+    ) -> EdgeAdmission:
         """Find out who makes a request.
 
         Args:
