@@ -69,7 +69,10 @@ def main(options: ChildOptions) -> None:
 
 
 def _readable_folders() -> list[Path]:
-    folders = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, *_SYSTEM_FILES]
+    # An editable installation is on no path: a finder knows its packages.
+    tree = Path(__file__).parents[2]
+    packages = [str(tree / name) for name in ("services", "shared")]
+    folders = [*sys.path, *packages, sys.prefix, sys.base_prefix, sys.exec_prefix, *_SYSTEM_FILES]
     return [Path(folder) for folder in dict.fromkeys(folders) if folder]
 
 

@@ -48,10 +48,8 @@ class Result(NamedTuple):
 
 @pytest.fixture
 def folder(tmp_path: Path, running_stack: Stack) -> Path:
-    """A folder like the reader's, with the tree and the data folder of the running stack."""
-    for entry in ROOT.iterdir():
-        if entry.name not in {".git", ".sentineliq"}:
-            (tmp_path / entry.name).symlink_to(entry)
+    """A folder like the reader's, with the environment and data folder of the running stack."""
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     (tmp_path / ".sentineliq").symlink_to(running_stack.data_dir)
     return tmp_path
 

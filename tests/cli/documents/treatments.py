@@ -36,6 +36,7 @@ EXAMPLE_ID = "the page shows an example of an id; the command answers that it is
 ONLINE = "without a network the run is tried again, which the exit code 3 says"
 NO_SERVER = "the address is an example, and no such server answers there"
 KEY = "there is no terminal to type the key: the variable that the page names has it"
+NOT_HALTED = "no partition of this stack is halted; the command answers that"
 ROTATION = (
     "it replaces the keys of the stack that all tests share; tests/cli/test_rotation.py runs it"
 )
@@ -86,6 +87,10 @@ TREATMENTS: dict[str, Treatment] = {
     ),
     "sentineliq dead show feeds.observed.v1.dead/0/17": Treatment(EXAMPLE_ID, codes=(1,)),
     "sentineliq dead retry feeds.observed.v1.dead/0/17": Treatment(EXAMPLE_ID, codes=(1,)),
+    "sentineliq consumers release feeds.observed.v1/2": Treatment(NOT_HALTED, codes=(1,)),
+    "sentineliq consumers release feeds.observed.v1/2 --allow 500": Treatment(
+        NOT_HALTED, codes=(1,)
+    ),
     "sentineliq events parked retry 1207 --service observables": Treatment(
         EXAMPLE_ID, codes=(0, 1)
     ),
