@@ -42,7 +42,7 @@ class RootGroup(DeferredGroup):
         (
             "collections",
             "collections:collections",
-            "Collections: STIX objects that other tools poll over TAXII 2.1.",
+            "Collections: STIX objects that others poll over TAXII 2.1.",
         ),
         ("mitre", "mitre:mitre", "ATT&CK: releases and techniques."),
         ("schedules", "schedules:schedules", "Schedules: tasks that run by the clock."),

@@ -10,7 +10,7 @@ from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from sentineliq.cli.parameters import without_none
 from shared.errors import NotFound
 
-collections = CommandGroup("Collections: STIX objects that other tools poll over TAXII 2.1.")
+collections = CommandGroup("Collections: STIX objects that others poll over TAXII 2.1.")
 
 _PATH: Final = "/v1/collections"
 _COLUMNS: Final = ("title", "filled by", "tlp", "objects", "last added", "path")
@@ -103,7 +103,10 @@ def change_collection(
 
 @collections.command("delete")
 def delete_collection(ctx: Context, collection: CollectionReference) -> None:
-    """Delete a collection with everything in it; its readers keep what they have."""
+    """Delete a collection with everything in it.
+
+    Its readers keep what they have.
+    """
     document = _resolve(ctx.obj, collection)
     ctx.obj.client.delete("observables", f"{_PATH}/{document['id']}")
     ctx.obj.answer({"deleted": document["id"]}, output.cell(f"{document['title']} is deleted"))

@@ -263,3 +263,17 @@ time.sleep(60)
         time.sleep(0.5)
         owner.kill()
     assert has_ended(pid, 2)
+
+
+def test_a_child_may_read_the_packages_of_an_editable_installation(tmp_path: Path) -> None:
+    """Their folder is on no path when the parent was started elsewhere."""
+    script = (
+        "import services, shared\n"
+        "from pathlib import Path\n"
+        "from shared.sandbox import child\n"
+        "folders = child._readable_folders()\n"
+        "for package in (services, shared):\n"
+        "    folder = Path(package.__path__[0])\n"
+        "    assert any(folder.is_relative_to(each) for each in folders), folder\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", script], cwd=tmp_path, check=True)
