@@ -4,19 +4,20 @@ Source: the MISP feed format, as `misp-feed` publishes it (https://www.misp-proj
 """
 
 import asyncio
-import csv
-import re
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple
-
-import msgspec
+from typing import ClassVar, Final, Literal
 
 from services.feeds.collectors.base import FeedSource, FetchedDocument
 from services.feeds.collectors.http import url_with_credentials
+from services.feeds.collectors.misp_events import (
+    EventSelection,
+    MispEvent,
+    MispFeedOptions,
+    find_events,
+)
 from services.feeds.formats.base import read_options
-from shared.errors import InvalidInput
 from shared.http import Download, GuardedClient, Limits, UpstreamStatus
 from shared.http.limits import GIB, MIB
 from shared.telemetry.logging import get_logger
@@ -27,36 +28,7 @@ _MANIFEST_LIMITS: Final = Limits(total=300.0, max_bytes=64 * MIB, max_expanded=2
 _HASHES_LIMITS: Final = Limits(total=1800.0, max_bytes=2 * GIB, max_expanded=8 * GIB)
 _MAX_AHEAD: Final = 4
 """Events that are fetched before they are needed."""
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MISSING_STATUSES: Final = frozenset({403, 404, 410})
-
-
-class MispFeedOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """The events of a feed to fetch.
-
-    Attributes:
-        tags: only events with one of these tags.
-        not_tags: no events with one of these tags.
-        orgs: only events of these organisations, by name.
-        after: only events dated from this day on, as 2026-01-31.
-    """
-
-    tags: list[str] = msgspec.field(default_factory=list)
-    not_tags: list[str] = msgspec.field(default_factory=list)
-    orgs: list[str] = msgspec.field(default_factory=list)
-    after: str = ""
-
-
-class _Event(NamedTuple):
-    """An event in the manifest.
-
-    Attributes:
-        timestamp: when it was last published, in seconds since 1970.
-        uuid: its id, which names its file.
-    """
-
-    timestamp: int
-    uuid: str
 
 
 class MispCollector:
@@ -79,17 +51,9 @@ class MispCollector:
         """See `Collector.collect`."""
         options = read_options(MispFeedOptions, source.options, "collector_options")
         folder = _FeedFolder(source, client, scratch)
-        manifest = await folder.manifest()
-        if manifest is None:
-            return
         newest = int(source.cursor.get("timestamp", -1))
         at_newest = set(source.cursor.get("events", ()))
-        events = sorted(
-            event
-            for event in _selected_events(manifest, options)
-            if event.timestamp > newest
-            or (event.timestamp == newest and event.uuid not in at_newest)
-        )
+        events = await folder.events(options, newest, at_newest)
         number = 0
         async for event, download in folder.fetch(events):
             number += 1
@@ -119,51 +83,45 @@ class _FeedFolder:
         self._scratch = scratch
         self.etag: str | None = None
 
-    async def manifest(self) -> dict[str, Any] | None:
-        """The feed's manifest: event id -> properties; None if it is the same as last time.
+    async def events(
+        self, options: MispFeedOptions, newest: int, at_newest: set[str]
+    ) -> list[MispEvent]:
+        """The events to fetch, oldest first; none if the manifest is the same as last time.
 
         Raises:
-            InvalidInput: the file is no manifest.
+            InvalidInput: a file of the feed is not what its name says.
+            TooLargeInput: it names too many events.
         """
         last_etag = self._source.cursor.get("etag")
-        path = self._scratch / "manifest.json"
         conditions = {"If-None-Match": last_etag} if last_etag else {}
+        name: Literal["manifest.json", "hashes.csv"] = "manifest.json"
+        path = self._scratch / name
         try:
-            download = await self._download("manifest.json", path, conditions, _MANIFEST_LIMITS)
+            download = await self._download(name, path, conditions, _MANIFEST_LIMITS)
+            if download.status == 304:
+                return []
+            self.etag = download.headers.get("etag")
         except UpstreamStatus as refusal:
             if refusal.upstream_status != 404:
                 raise
-            return await self._manifest_from_hashes()
-        if download.status == 304:
-            return None
-        self.etag = download.headers.get("etag")
+            name = "hashes.csv"
+            path = self._scratch / name
+            await self._download(name, path, limits=_HASHES_LIMITS)
+        selection = EventSelection(name, options, newest, sorted(at_newest))
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError) as problem:
-            raise InvalidInput(
-                f"manifest.json is no manifest of a MISP feed: {problem}", where="manifest.json"
-            ) from None
+            with path.open("rb") as file:
+                return await asyncio.to_thread(find_events, file, selection)
         finally:
             path.unlink(missing_ok=True)
-
-    async def _manifest_from_hashes(self) -> dict[str, Any]:
-        """The events in `hashes.csv` (MD5 of a value, event): few, even if it has a gigabyte."""
-        path = self._scratch / "hashes.csv"
-        await self._download("hashes.csv", path, limits=_HASHES_LIMITS)
-        try:
-            uuids = await asyncio.to_thread(_second_column, path)
-        finally:
-            path.unlink(missing_ok=True)
-        return {uuid: {"timestamp": 0} for uuid in uuids}
 
     async def fetch(
-        self, events: list[_Event]
-    ) -> AsyncGenerator[tuple[_Event, Download | None], None]:
+        self, events: list[MispEvent]
+    ) -> AsyncGenerator[tuple[MispEvent, Download | None], None]:
         """Each event with the download of its file, which is None if the file is missing.
 
         The files are in the scratch folder under the events' ids; a few are fetched ahead.
         """
-        waiting: deque[tuple[_Event, asyncio.Task[Download | None]]] = deque()
+        waiting: deque[tuple[MispEvent, asyncio.Task[Download | None]]] = deque()
         rest = iter(events)
         try:
             while True:
@@ -178,7 +136,7 @@ class _FeedFolder:
                 task.cancel()
             await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
-    async def _fetch_event(self, event: _Event) -> Download | None:
+    async def _fetch_event(self, event: MispEvent) -> Download | None:
         try:
             return await self._download(f"{event.uuid}.json", self._scratch / event.uuid)
         except UpstreamStatus as refusal:
@@ -198,47 +156,3 @@ class _FeedFolder:
         url = url_with_credentials(f"{base}/{name}", self._source.credentials)
         auth = self._source.credentials.headers
         return await self._client.download(url, path, headers, auth_headers=auth, limits=limits)
-
-
-def _selected_events(manifest: dict[str, Any], options: MispFeedOptions) -> Iterator[_Event]:
-    for uuid, properties in manifest.items():
-        if not _UUID.fullmatch(uuid) or not isinstance(properties, dict):
-            continue
-        if not _is_selected(properties, options):
-            continue
-        timestamp = _seconds(properties.get("timestamp", 0))
-        if timestamp is None:
-            log.warning("misp.event_without_time", event_uuid=uuid)
-            continue
-        yield _Event(timestamp, uuid)
-
-
-def _seconds(timestamp: Any) -> int | None:
-    """Whole seconds since 1970 of a manifest's time, which some servers write with fractions."""
-    try:
-        return int(float(timestamp))
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _is_selected(properties: dict[str, Any], options: MispFeedOptions) -> bool:
-    tags = _tag_names(properties.get("Tag"))
-    organisation = properties.get("Orgc")
-    name = organisation.get("name") if isinstance(organisation, dict) else None
-    return (
-        (not options.tags or not tags.isdisjoint(options.tags))
-        and tags.isdisjoint(options.not_tags)
-        and (not options.orgs or name in options.orgs)
-        and str(properties.get("date", "")) >= options.after
-    )
-
-
-def _tag_names(tags: Any) -> set[Any]:
-    if not isinstance(tags, list):
-        return set()
-    return {tag.get("name") for tag in tags if isinstance(tag, dict)}
-
-
-def _second_column(path: Path) -> set[str]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        return {row[1] for row in csv.reader(file) if len(row) == 2}

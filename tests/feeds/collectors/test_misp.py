@@ -3,6 +3,7 @@
 import asyncio
 import http.server
 import json
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
@@ -14,11 +15,15 @@ import pytest
 
 from services.feeds.collectors.base import FeedSource, FetchedDocument
 from services.feeds.collectors.misp import MispCollector
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, TooLargeInput
 from shared.http import GuardedClient, UpstreamStatus
+from shared.http.limits import MIB
+from shared.sandbox.limits import SandboxLimitExceeded
+
+pytestmark = pytest.mark.usefixtures("environment")
 
 A, B, C = (f"5f0c7a52-0d4c-4a0f-8d3e-2f6a5ad1a00{n}" for n in (1, 2, 3))
-MANIFEST = {
+MANIFEST: dict[str, dict[str, Any]] = {
     A: {
         "timestamp": "100",
         "date": "2026-01-01",
@@ -155,6 +160,38 @@ def test_a_manifest_that_is_none_is_told(tmp_path: Path) -> None:
     with (
         feed({"manifest.json": b"<html>"}) as (url, _),
         pytest.raises(InvalidInput, match="no manifest"),
+    ):
+        collect(url, tmp_path)
+
+
+def test_hashes_that_are_none_are_told(tmp_path: Path) -> None:
+    with (
+        feed({"hashes.csv": b'"' + b"x" * 200_000}) as (url, _),
+        pytest.raises(InvalidInput, match="no list of hashes"),
+    ):
+        collect(url, tmp_path)
+
+
+def test_a_manifest_that_expands_costs_a_child_and_not_the_worker(tmp_path: Path) -> None:
+    # Objects of one property each become many times their bytes in memory.
+    entries = ",".join(f'"{n:x}":[{{"a":[]}},{{}}]' for n in range(2_500_000))
+    manifest = f"{{{entries}}}".encode()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with feed({"manifest.json": manifest}) as (url, _), pytest.raises(SandboxLimitExceeded):
+        collect(url, tmp_path)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (after - before) * 1024 < 200 * MIB
+    # Nothing is left behind, and the next feed is read.
+    assert list(tmp_path.iterdir()) == []
+    with feed(files()) as (url, _):
+        assert names(collect(url, tmp_path)) == [A, B, C]
+
+
+def test_too_many_new_events_are_refused_with_the_options_that_help(tmp_path: Path) -> None:
+    hashes = "".join(f"{'0' * 32},{n:08x}-0000-4000-8000-000000000000\n" for n in range(200_001))
+    with (
+        feed({"hashes.csv": hashes.encode()}) as (url, _),
+        pytest.raises(TooLargeInput, match="`after`"),
     ):
         collect(url, tmp_path)
 

@@ -92,6 +92,7 @@ def test_roots_of_the_same_origin_get_it(credentials: Credentials, tmp_path: Pat
         assert own.count(SECRET) == len(own.requests) >= 3
 
 
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("collector", ["http", "taxii", "misp"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_another_origin_carries_no_secret(
