@@ -16,6 +16,7 @@ from shared.keys import Keys
 from shared.web.authentication import authenticate
 
 _AUTHORIZATION: Final = b"authorization"
+_OF_GATEWAY: Final = (b"bearer siq_", b"bearer siqs_")
 
 
 class EdgeAdmission(Protocol):
@@ -90,6 +91,11 @@ class TokenGate:
         text = value.decode("latin-1")
         principal = authenticate(self._keys, text)
         return TokenAdmission(principal, text.partition(" ")[2])
+
+
+def is_of_gateway(authorization: bytes | None) -> bool:
+    """Whether the gateway alone knows a credential: an API key, or the secret of a session."""
+    return authorization is not None and authorization.lower().startswith(_OF_GATEWAY)
 
 
 def check_credential_size(headers: Sequence[tuple[bytes, bytes]]) -> None:

@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.routing.access import Gate, check_credential_size
+from services.gateway.routing.access import Gate, check_credential_size, is_of_gateway
 from services.gateway.routing.client_address import ClientPlace, client_place
 from services.gateway.routing.exchange import ExchangeLimits, OutgoingRequest, forward
 from services.gateway.routing.own_pages import OwnPages
@@ -203,9 +203,9 @@ class Edge:
         """Let a request in; return what the service gets as `Authorization`, and what is left."""
         scope = request.scope
         method = scope["method"]
-        if route.access == "service":
-            rate = self._rates.take_of_address(request.place.address)
-            return _authorization(scope["headers"]), rate
+        sent = _authorization(scope["headers"])
+        if route.access == "service" and not is_of_gateway(sent):
+            return sent, self._rates.take_of_address(request.place.address)
         try:
             admission = await self._gate.admit(method, scope["headers"], request.place.address)
         except Unauthenticated:

@@ -34,6 +34,17 @@ def test_taxii_and_lists_keep_their_paths_and_their_own_credentials(
     assert ["authorization", "Basic b3A6c2VjcmV0"] in seen["headers"]
 
 
+@pytest.mark.parametrize("secret", ["siq_of_nobody", "siqs_of_nobody"])
+def test_credentials_of_the_gateway_reach_no_service(gateway: RunningGateway, secret: str) -> None:
+    before = len(gateway.upstream.requests)
+    with gateway.client(None) as client:
+        for path in ("/taxii2/", "/lists/a-list/echo", "/api/feeds/v1/echo"):
+            answer = client.get(path, headers={"Authorization": f"Bearer {secret}"})
+            # The gateway's database, which knows them, is away in this test.
+            assert answer.status_code in (401, 503), answer.text
+    assert len(gateway.upstream.requests) == before
+
+
 @pytest.mark.parametrize(
     "path", ["/api/feeds", "/api/feeds/", "/api/feeds/metrics", "/api/feeds/healthz", "/taxii2"]
 )
