@@ -27,8 +27,13 @@ OPEN = {
     "/docs/swagger-ui-bundle.js",
     "/docs/swagger-ui.css",
 }
-OWN_ACCESS = {"/lists/{token}/{file_name}", "/lists/{file_name}"}
-"""Devices poll these with the token of a consumer, which the routes themselves ask for."""
+OWN_ACCESS = {
+    "/lists/{token}/{file_name}": ("observables", ("GET", "HEAD")),
+    "/lists/{file_name}": ("observables", ("GET", "HEAD")),
+    "/v1/links": ("notifications", ("GET", "POST")),
+}
+"""Devices poll lists with the token of a consumer, and readers of messages have signed addresses:
+these routes ask for what admits them."""
 STRANGERS = {
     "/v1/sign-in": "Who signs in has no token yet; guesses are counted.",
     "/v1/sign-in/passkey": "Its body has what a passkey has signed.",
@@ -53,7 +58,7 @@ class Operation(NamedTuple):
 def operations(client: TestClient) -> Iterator[Operation]:
     """What an API offers, but for the routes that are open to all."""
     for context in iter_route_contexts(client.app.routes):
-        is_open = context.path in OPEN | OWN_ACCESS | client.app.state.open_paths
+        is_open = context.path in OPEN | OWN_ACCESS.keys() | client.app.state.open_paths
         if is_open:
             continue
         route = context.original_route
@@ -112,9 +117,9 @@ def test_the_open_routes_are_open(service: str, client_for: ClientFor) -> None:
 
 
 def test_routes_with_an_access_of_their_own_refuse_strangers(client_for: ClientFor) -> None:
-    client = client_for("observables", role=None)
-    for path in OWN_ACCESS:
-        for method in ("GET", "HEAD"):
+    for path, (service, methods) in OWN_ACCESS.items():
+        client = client_for(service, role=None)
+        for method in methods:
             operation = Operation(method, path, ())
             assert ask(client, operation) == 401
     signed_in = client_for("observables", role="operator")

@@ -51,3 +51,16 @@ def tls_context_of(authorities: str | None) -> ssl.SSLContext:
             "These are no certificates in PEM.", field="config.authorities"
         ) from error
     return context
+
+
+def refuse_bad_authorities(text: str | None) -> str | None:
+    """Validate certificates within a configuration.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    try:
+        tls_context_of(text)
+    except InvalidInput as error:
+        raise ValueError(error.message) from error
+    return text

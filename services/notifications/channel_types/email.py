@@ -24,7 +24,11 @@ from services.notifications.channel_types.base import (
     Receipt,
     RenderedMessage,
 )
-from services.notifications.channel_types.connection import check_host, tls_context_of
+from services.notifications.channel_types.connection import (
+    check_host,
+    refuse_bad_authorities,
+    tls_context_of,
+)
 from services.notifications.channel_types.markup import HTML, PLAIN, compose
 from shared.errors import InvalidInput, UpstreamError
 from shared.http.client import GuardedClient
@@ -41,14 +45,6 @@ _SIGNED: Final = (
 _HTML: Final = '<html><body style="font-family: sans-serif; line-height: 1.5">{}</body></html>'
 
 
-def _check_authorities(text: str | None) -> str | None:
-    try:
-        tls_context_of(text)
-    except InvalidInput as error:
-        raise ValueError(error.message) from error
-    return text
-
-
 class EmailConfig(BaseModel):
     """The mail server, the sender and the receiver."""
 
@@ -59,7 +55,7 @@ class EmailConfig(BaseModel):
     tls: Literal["starttls", "tls", "none"] = Field(
         default="starttls", title="starttls: without it nothing is sent; tls: from the first byte"
     )
-    authorities: Annotated[str | None, AfterValidator(_check_authorities)] = Field(
+    authorities: Annotated[str | None, AfterValidator(refuse_bad_authorities)] = Field(
         default=None, max_length=20_000, title="Certificates to trust, in PEM"
     )
     sender: str = Field(pattern=_ADDRESS, max_length=254)

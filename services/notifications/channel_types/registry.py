@@ -6,6 +6,8 @@ from typing import Any, Final
 from services.notifications.channel_types.base import ChannelType
 from services.notifications.channel_types.discord import DiscordChannel
 from services.notifications.channel_types.email import EmailChannel
+from services.notifications.channel_types.file import FileChannel
+from services.notifications.channel_types.inbox import InboxChannel
 from services.notifications.channel_types.iris import IrisChannel
 from services.notifications.channel_types.jira import JiraChannel
 from services.notifications.channel_types.jsm import JsmChannel
@@ -15,6 +17,7 @@ from services.notifications.channel_types.misp import MispChannel
 from services.notifications.channel_types.pagerduty import PagerDutyChannel
 from services.notifications.channel_types.slack import SlackChannel
 from services.notifications.channel_types.slack_bot import SlackBotChannel
+from services.notifications.channel_types.syslog import SyslogChannel
 from services.notifications.channel_types.teams import TeamsChannel
 from services.notifications.channel_types.telegram import TelegramChannel
 from services.notifications.channel_types.thehive import TheHiveChannel
@@ -27,6 +30,7 @@ GROUP: Final = "sentineliq.channels"
 
 _BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (
     WebhookChannel(),
+    InboxChannel(),
     EmailChannel(),
     SlackChannel(),
     SlackBotChannel(),
@@ -40,6 +44,8 @@ _BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (
     TheHiveChannel(),
     IrisChannel(),
     MispChannel(),
+    SyslogChannel(),
+    FileChannel(),
     LogChannel(),
 )
 

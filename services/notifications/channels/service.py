@@ -70,6 +70,7 @@ __all__ = [
     "require_channels",
     "reseal_secrets",
     "test_channel",
+    "unsubscribe_channel",
 ]
 
 SECRETS: Final = CHANNEL_SECRETS
@@ -210,6 +211,27 @@ def change_channel(
         channel = repository.update(session, channel, values)
         _audit(session, principal, "update", channel, before=before, after=channel)
     return ChannelView.model_validate(channel)
+
+
+def unsubscribe_channel(database: Database, principal: Principal, channel_id: UUID) -> None:
+    """Switch a channel off at its receiver's request; repeated, it changes nothing.
+
+    Raises:
+        NotFound: the tenant has no such channel.
+    """
+    with database.transaction(principal.tenant) as session:
+        before = _get(session, channel_id, lock=True)
+        if not before.enabled:
+            return
+        repository.disable(session, channel_id, "Its receiver has unsubscribed.")
+        _audit(
+            session,
+            principal,
+            "unsubscribe",
+            before,
+            before=before,
+            after=_get(session, channel_id),
+        )
 
 
 def delete_channel(database: Database, principal: Principal, channel_id: UUID) -> None:

@@ -2,12 +2,17 @@
 
 from datetime import timedelta
 from typing import Any, Final, cast
+from uuid import UUID
 
 from services.notifications.channel_types.base import Notification, NotificationKind, Severity
 from services.notifications.deliveries.records import Delivery
+from services.notifications.signed_links import LinkVerb, SignedLink
+from shared.keys import keys_of
 from shared.settings import Settings
 
 _LATE_AFTER: Final = timedelta(minutes=1)
+_ACKNOWLEDGE_FOR: Final = timedelta(days=30)
+_UNSUBSCRIBE_FOR: Final = timedelta(days=365)
 
 
 def notification_of(
@@ -44,4 +49,24 @@ def notification_of(
         due_at=due,
         is_late=due is not None and delivery.created_at - due > _LATE_AFTER,
         receipt=receipt,
+        acknowledge_url=_acknowledge_url(delivery, settings),
+        unsubscribe_url=_link(
+            "unsubscribe", delivery, delivery.channel_id, _UNSUBSCRIBE_FOR, settings
+        ),
     )
+
+
+def _acknowledge_url(delivery: Delivery, settings: Settings) -> str | None:
+    """None where there is nothing to acknowledge."""
+    if delivery.group_id is None or delivery.kind not in ("open", "update", "reminder"):
+        return None
+    return _link("acknowledge", delivery, delivery.group_id, _ACKNOWLEDGE_FOR, settings)
+
+
+def _link(
+    verb: LinkVerb, delivery: Delivery, subject_id: UUID, lifetime: timedelta, settings: Settings
+) -> str:
+    """A signed address; the same in every attempt, since it ends by the delivery's own time."""
+    until = delivery.created_at + lifetime
+    link = SignedLink(verb, delivery.tenant, subject_id, delivery.channel_id, until)
+    return link.address(keys_of(settings), settings.service_url("notifications"))

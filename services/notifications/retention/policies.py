@@ -55,6 +55,13 @@ POLICIES: Final = (
         minimum=8,
         age="ends_at",
     ),
+    RetentionPolicy(
+        table="inbox_mark",
+        reason="It tells who has read a message, as long as that may stay.",
+        days=60,
+        minimum=8,
+        age="read_at",
+    ),
     RetentionPolicy(table="digest", reason="A digest stays until its tenant deletes it."),
     RetentionPolicy(table="watchlist", reason="A watchlist stays until its tenant deletes it."),
     RetentionPolicy(table="watchlist_entry", reason="It stays until its tenant removes it."),

@@ -1,0 +1,1 @@
+"""What the reader of a message does by its signed addresses."""
