@@ -62,6 +62,10 @@ REFERENCE = {
     "domain": "domain",
     "identity": "value",
     "collection_id": "collection",
+    "group_id": "group",
+    "silence_id": "silence",
+    "digest_id": "digest",
+    "watchlist_id": "watchlist",
 }
 """By parameter of a path, the argument that names the same thing."""
 SETTINGS = {
@@ -98,16 +102,14 @@ LIST_CONSUMER = {
     "networks": "network",
     "silent_after_seconds": "silent_after",
 }
-TYPED = {"credentials": "it comes with the commands for types of channels"}
-GROUPED = dict.fromkeys(
-    ("group_by", "update_seconds", "max_groups", "severity", "digest_id", "escalation"),
-    "it comes with the commands of groups, digests and silences",
-)
 COLLECTION = {
     "list_id": "from_list",
     "is_writable": "writable",
     "has_empty_list": "empty_list",
 }
+SILENCE = {"ends_at": "until", "starts_at": "starts"}
+DIGEST = {"channel_ids": "channel", "enabled": "disabled"}
+MESSAGE = {"delivery_id": "message"}
 SCHEDULE = {"every_seconds": "every", "jitter_seconds": "jitter"}
 SWITCH = {"enabled": "`enable` and `disable` are commands of their own"}
 UPLOAD = {"file": "the file's own name is sent", "name": "the file's own name is shown"}
@@ -236,26 +238,72 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables POST /v1/enrichment-policies/{policy_id}/apply": Verb("policies apply"),
     "notifications GET /v1/channels": Verb("notifications channels list", reasons=PAGES),
     "notifications POST /v1/channels": Verb(
-        "notifications channels add", {"config": "option", "enabled": "disabled"}, TYPED
+        "notifications channels add", {"config": "option", "enabled": "disabled"}
     ),
     "notifications GET /v1/channels/{channel_id}": Verb("notifications channels show"),
     "notifications PATCH /v1/channels/{channel_id}": Verb(
-        "notifications channels edit", {"config": "option"}, SWITCH | TYPED
+        "notifications channels edit", {"config": "option"}, SWITCH
     ),
     "notifications DELETE /v1/channels/{channel_id}": Verb("notifications channels delete"),
     "notifications POST /v1/channels/{channel_id}/test": Verb("notifications channels test"),
     "notifications GET /v1/rules": Verb("notifications rules list", reasons=PAGES),
     "notifications POST /v1/rules": Verb(
-        "notifications rules add", RULE | {"enabled": "disabled"}, GROUPED
+        "notifications rules add", RULE | {"enabled": "disabled", "digest_id": "digest"}
     ),
     "notifications GET /v1/rules/{rule_id}": Verb("notifications rules show"),
     "notifications PATCH /v1/rules/{rule_id}": Verb(
-        "notifications rules edit", RULE, SWITCH | GROUPED
+        "notifications rules edit", RULE | {"digest_id": "digest"}, SWITCH
     ),
     "notifications DELETE /v1/rules/{rule_id}": Verb("notifications rules delete"),
     "notifications GET /v1/deliveries": Verb("notifications deliveries list", reasons=PAGES),
     "notifications GET /v1/deliveries/{delivery_id}": Verb("notifications deliveries show"),
     "notifications POST /v1/deliveries/{delivery_id}/retry": Verb("notifications deliveries retry"),
+    "notifications POST /v1/deliveries/{delivery_id}/replay": Verb(
+        "notifications deliveries replay", {"channel_id": "to"}
+    ),
+    "notifications POST /v1/deliveries/replay": Verb(
+        "notifications deliveries replay-all", {"to_channel_id": "to"}
+    ),
+    "notifications POST /v1/rules/{rule_id}/dry-run": Verb("notifications rules try"),
+    "notifications GET /v1/channels/types": Verb("notifications channels types"),
+    "notifications GET /v1/channels/{channel_id}/quiet-hours": Verb("notifications channels quiet"),
+    "notifications PUT /v1/channels/{channel_id}/quiet-hours": Verb(
+        "notifications channels quiet", {"periods": "period"}
+    ),
+    "notifications DELETE /v1/channels/{channel_id}/quiet-hours": Verb(
+        "notifications channels quiet"
+    ),
+    "notifications GET /v1/groups": Verb("groups list", reasons=PAGES),
+    "notifications GET /v1/groups/{group_id}": Verb("groups show"),
+    "notifications GET /v1/groups/{group_id}/batches": Verb("groups matches", reasons=PAGES),
+    "notifications POST /v1/groups/{group_id}/acknowledge": Verb("groups acknowledge"),
+    "notifications POST /v1/groups/{group_id}/close": Verb("groups close"),
+    "notifications GET /v1/inbox": Verb("inbox list", reasons=PAGES),
+    "notifications GET /v1/inbox/count": Verb("inbox count"),
+    "notifications POST /v1/inbox/read": Verb("inbox read"),
+    "notifications POST /v1/inbox/{delivery_id}/read": Verb("inbox read", MESSAGE),
+    "notifications GET /v1/silences": Verb("silences list", reasons=PAGES),
+    "notifications POST /v1/silences": Verb("silences add", SILENCE),
+    "notifications GET /v1/silences/{silence_id}": Verb("silences show"),
+    "notifications PATCH /v1/silences/{silence_id}": Verb("silences edit", SILENCE),
+    "notifications POST /v1/silences/{silence_id}/end": Verb("silences end"),
+    "notifications POST /v1/silences/preview": Verb("silences preview"),
+    "notifications GET /v1/digests": Verb("digests list", reasons=PAGES),
+    "notifications POST /v1/digests": Verb("digests add", DIGEST),
+    "notifications GET /v1/digests/{digest_id}": Verb("digests show"),
+    "notifications PATCH /v1/digests/{digest_id}": Verb("digests edit", DIGEST, SWITCH),
+    "notifications DELETE /v1/digests/{digest_id}": Verb("digests delete"),
+    "notifications GET /v1/watchlists": Verb("watchlists list", reasons=PAGES),
+    "notifications POST /v1/watchlists": Verb("watchlists add"),
+    "notifications GET /v1/watchlists/{watchlist_id}": Verb("watchlists show"),
+    "notifications PATCH /v1/watchlists/{watchlist_id}": Verb("watchlists edit"),
+    "notifications DELETE /v1/watchlists/{watchlist_id}": Verb("watchlists delete"),
+    "notifications GET /v1/watchlists/{watchlist_id}/entries": Verb(
+        "watchlists entries", reasons=PAGES
+    ),
+    "notifications POST /v1/watchlists/{watchlist_id}/entries": Verb("watchlists put"),
+    "notifications POST /v1/watchlists/{watchlist_id}/entries/remove": Verb("watchlists remove"),
+    "notifications POST /v1/watchlists/{watchlist_id}/import": Verb("watchlists import"),
     "mitre POST /v1/loads": Verb("mitre load", {"url": "source"}),
     "mitre GET /v1/loads": Verb("mitre loads", reasons=PAGES),
     "mitre POST /v1/loads/upload": Verb("mitre load", {"name": "source"}),
@@ -281,20 +329,8 @@ OPERATIONS: dict[str, Verb | Reason] = {
 }
 
 PENDING: dict[tuple[str, str], Reason] = {
-    ("notifications", "/v1/rules/dry-run"): Reason("it comes with the commands of groups"),
-    ("notifications", "/v1/rules/{rule_id}/dry-run"): Reason("it comes with those of groups"),
-    ("notifications", "/v1/deliveries/replay"): Reason("it comes with the commands of groups"),
-    ("notifications", "/v1/deliveries/{delivery_id}/replay"): Reason(
-        "it comes with those of groups"
-    ),
-    ("notifications", "/v1/groups"): Reason("the commands of groups are not written yet"),
-    ("notifications", "/v1/silences"): Reason("the commands of silences are not written yet"),
-    ("notifications", "/v1/digests"): Reason("the commands of digests are not written yet"),
-    ("notifications", "/v1/watchlists"): Reason("the commands of watchlists are not written yet"),
-    ("notifications", "/v1/channels/{channel_id}/quiet-hours"): Reason(
-        "it comes with the commands of silences"
-    ),
-    ("notifications", "/v1/channels/types"): Reason("it comes with the types of channels"),
+    ("notifications", "/v1/rules/dry-run"): Reason("a rule is added switched off and then tried"),
+    ("notifications", "/v1/links"): Reason("readers of messages open it in a browser"),
     ("observables", "/lists/"): Reason("programs fetch lists by an address with a token"),
     ("observables", "/taxii"): Reason("programs of others speak TAXII with it"),
     ("gateway", "/"): Reason("its commands sign in by themselves; their own tests compare them"),

@@ -247,6 +247,10 @@ _NOTIFICATIONS = [
      lambda w: Call(f"/v1/channels/{w.channel()}/quiet-hours", json=w.quiet_hours_body())),
     ("DELETE", "/v1/channels/{channel_id}/quiet-hours", "notifications.quiet_hours.delete",
      lambda w: Call(f"/v1/channels/{w.quiet_channel()}/quiet-hours")),
+    ("POST", "/v1/inbox/read", "notifications.inbox.read",
+     lambda w: Call("/v1/inbox/read", params={"until": w.message()})),
+    ("POST", "/v1/inbox/{delivery_id}/read", "notifications.inbox.read",
+     lambda w: Call(f"/v1/inbox/{w.message()}/read")),
     ("POST", "/v1/reconcile", "notifications.reconcile", lambda _: Call("/v1/reconcile")),
 ]  # fmt: skip
 

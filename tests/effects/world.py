@@ -150,6 +150,14 @@ class World:
         self.execute(_DELIVERY, delivery, uuid4(), UUID(channel or self.channel()), uuid4().hex)
         return str(delivery)
 
+    def message(self) -> str:
+        """The id of a message in the inbox."""
+        delivery = self.delivery(self.channel(kind="inbox", config={}))
+        self.execute(
+            "UPDATE notifications.delivery SET state = 'delivered' WHERE id = %s", delivery
+        )
+        return delivery
+
     def group(self) -> str:
         """The id of an open group."""
         group = uuid4()

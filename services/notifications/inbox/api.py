@@ -35,7 +35,7 @@ def list_inbox(
 
 @router.get("/count")
 def count_unread(principal: Reader, database: OwnDatabase) -> InboxCount:
-    """How many messages you have not read; 10,000 at most are counted."""
+    """How many messages you have not read."""
     return service.count_unread(database, principal)
 
 

@@ -20,7 +20,7 @@ _LIST = sa.text(
     " d.match_count, d.total_count, d.reason, d.created_at, m.read_at"
     f"{_FROM} AND (CAST(:before AS uuid) IS NULL OR d.id < :before) ORDER BY d.id DESC LIMIT :most"
 )
-_COUNT = sa.text("SELECT count(*) FROM (SELECT 1" + _FROM + " LIMIT :most) AS unread")
+_COUNT = sa.text(f"SELECT count(*) {_FROM}")
 _MARK = sa.text(
     "INSERT INTO inbox_mark (tenant, actor, delivery_id, read_at)"
     f" SELECT :tenant, :actor, d.id, now() {_FROM} AND (CAST(:id AS uuid) IS NULL OR d.id = :id)"
@@ -50,9 +50,9 @@ def list_items(
     return session.execute(_LIST, values).all()
 
 
-def count_unread(session: Session, tenant: str, actor: str, limit: int) -> int:
-    """The number of messages that an actor has not read; no more than the limit is counted."""
-    values = {"tenant": tenant, "actor": actor, "only_unread": True, "most": limit}
+def count_unread(session: Session, tenant: str, actor: str) -> int:
+    """The number of messages that an actor has not read."""
+    values = {"tenant": tenant, "actor": actor, "only_unread": True}
     return int(session.execute(_COUNT, values).scalar_one())
 
 

@@ -12,7 +12,7 @@ from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 
 MAX_MARKED: Final = 10_000
-"""Messages that one request counts or marks."""
+"""Messages that one request marks."""
 
 
 def list_inbox(
@@ -41,7 +41,7 @@ def list_inbox(
 def count_unread(database: Database, principal: Principal) -> InboxCount:
     """How many messages the actor has not read."""
     with database.transaction(principal.tenant) as session:
-        count = repository.count_unread(session, principal.tenant, principal.actor, MAX_MARKED)
+        count = repository.count_unread(session, principal.tenant, principal.actor)
     return InboxCount(count=count)
 
 
