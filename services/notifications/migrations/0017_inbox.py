@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from shared.database import PLATFORM
-from shared.migrations import build_index, protect
+from shared.migrations import protect
 
 revision = "notifications_0017"
 down_revision = "notifications_0016"
@@ -13,7 +13,7 @@ _SCHEMA = "notifications"
 
 
 def upgrade() -> None:
-    """Add the marks, and the index by which a channel's messages are listed."""
+    """Add the marks, which a process of the version before does not know."""
     op.create_table(
         "inbox_mark",
         sa.Column("tenant", sa.Text, primary_key=True),
