@@ -29,4 +29,3 @@ def upgrade() -> None:
         f"ALTER POLICY reads ON {_SCHEMA}.inbox_mark USING (tenant = {current} OR {current} = "
         f"'{PLATFORM}')"
     )
-    build_index(_SCHEMA, "delivery_of_channel", f"{_SCHEMA}.delivery (tenant, channel_id, id DESC)")
