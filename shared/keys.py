@@ -1,8 +1,7 @@
 """Keys, one per purpose and owner, derived from the installation's secret by HKDF (RFC 5869).
 
-Who runs the installation has its secret. A process of a service has the keys that it needs, and no
-secret from which others could be derived: secret keys for what it seals itself, the private keys of
-its own signatures, and the public keys of whose signatures it verifies.
+Who runs the installation has its secret. A process of a service has no secret from which others
+derive: it has the keys of what it seals and signs, and public keys of those whom it verifies.
 
 While a secret is being replaced, the keys of the one before stay valid beside those of the new one.
 """
@@ -23,17 +22,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.errors import SentinelIQError
+from shared.secret_values import Secret
 from shared.service_names import SERVICES, ServiceName
 
 if TYPE_CHECKING:  # the command line derives a key in every call, and reads no settings for it
     from shared.settings import Settings
-
-
-class Secret(Protocol):
-    """A secret that does not show itself, such as pydantic's `SecretStr`."""
-
-    def get_secret_value(self) -> str:
-        """The secret as it is."""
 
 
 EVENTS: Final = "events"

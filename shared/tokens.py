@@ -15,7 +15,8 @@ from uuid import uuid4
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.errors import InvalidInput
-from shared.keys import OPERATOR, TOKENS, DerivedKeys, Key, Secret
+from shared.keys import OPERATOR, TOKENS, DerivedKeys, Key
+from shared.secret_values import Secret
 from shared.tenants import PUBLIC, is_tenant
 
 ALGORITHM: Final = "Ed25519"
