@@ -109,7 +109,6 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "account:use": Role.viewer,
     "members:read": Role.admin,
     "members:write": Role.admin,
-    "clients:write": Role.admin,
     "providers:write": Role.admin,
     "tenants:write": Role.operator,
     "audit:read": Role.admin,

@@ -41,11 +41,8 @@ CHANNEL_SECRETS: Final = "notifications.channels"
 PROVIDER_KEYS: Final = "observables.enrichers"
 CONSOLE_SESSIONS: Final = "gateway.console"
 IDENTITY_SECRETS: Final = "gateway.identity"
-"""Secrets of one-time codes and of identity providers."""
 API_KEYS: Final = "gateway.api_keys"
-"""What is stored of an API key is computed with it."""
 GATEWAY: Final = "gateway"
-"""The owner of the key that signs access tokens."""
 OPERATOR: Final = "operator"
 """The owner of keys that the command line alone has."""
 
@@ -297,11 +294,7 @@ class KeyFile:
         return self._current().public(purpose, owner)
 
     def url(self, name: str) -> str | None:
-        """Return what stands in the place of a setting, mostly an address; None if nothing does.
-
-        Args:
-            name: the setting's, such as `database_url`.
-        """
+        """Return what stands in the place of a setting, such as `database_url`; None: nothing."""
         self._current()
         return self._urls.get(name)
 

@@ -74,6 +74,7 @@ class RootGroup(DeferredGroup):
         ("tokens", "tokens:tokens", "Tokens for the APIs."),
         ("quotas", "quotas:quotas", "Quotas: how much a tenant may use."),
         ("secrets", "secrets:secrets", "The secrets of this machine's stack: replace, list, end."),
+        ("auth", "auth:auth", "Identity providers: who may sign in there, and why."),
         ("gateway", "gateway:gateway", "The gateway: the installation's one address."),
         ("doctor", "doctor:doctor", "Check every component and say what to do next."),
     )

@@ -8,11 +8,13 @@ from services.gateway.api_keys import api as api_keys
 from services.gateway.console.app import add_console
 from services.gateway.credentials import api as credentials
 from services.gateway.people import api as people
+from services.gateway.providers import api as providers
 from services.gateway.quotas.limits import QUOTAS
 from services.gateway.routing.edge import add_edge
 from services.gateway.routing.production import check_production, tls_files
 from services.gateway.sessions import api as sessions
 from services.gateway.sign_in import api as sign_in
+from services.gateway.tokens import api as access_tokens
 from shared.database import Database
 from shared.keys import keys_of
 from shared.settings import Settings
@@ -35,6 +37,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         people.router,
         credentials.router,
         api_keys.router,
+        providers.router,
+        access_tokens.router,
         audit.router,
         quotas.router,
         tokens.router,
@@ -42,7 +46,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         outbox.router,
     ]
     app = create_api(NAME, "gateway", routers, settings, database)
-    open_paths(app, sign_in.OPEN_PATHS)
+    ways_in = sign_in.OPEN_PATHS | providers.OPEN_PATHS
+    open_paths(app, ways_in | {access_tokens.KEYS_PATH})
     offer_quotas(app, QUOTAS)
     app.state.tls_files = tls_files(settings)
     add_console(app, settings, database)

@@ -63,6 +63,7 @@ def test_help_lists_every_command(cli_without_stack):
         "invite",
         "keys",
         "sessions",
+        "auth",
         "gateway",
         "extract",
         "reconcile",

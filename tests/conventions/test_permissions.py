@@ -41,6 +41,11 @@ STRANGERS = {
     "/v1/sign-in/link": "Its body has the secret of a link.",
     "/v1/sign-in/link/accept": "Its body has the secret of a link.",
     "/v1/sign-in/link/join": "It reads the session by itself.",
+    "/v1/sign-in/providers": "A page of sign-in shows them, by the name of a tenant.",
+    "/v1/sign-in/provider": "It leads to a provider.",
+    "/v1/sign-in/provider/callback": "It brings a provider's answer, which is bound to a browser.",
+    "/v1/sign-in/provider/logout": "Its body has a token that the provider has signed.",
+    "/.well-known/jwks.json": "It has public keys alone.",
     "/v1/session": "It reads the session by itself: a person may have to choose a tenant first.",
 }
 """Paths of the gateway that ask for no token, each with the reason why it may."""

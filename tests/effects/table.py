@@ -7,51 +7,14 @@ their author.
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from services.feeds.catalog.service import list_entries
 from shared.settings import SERVICES
+from tests.effects.effect import Call, Effect, effect_of
+from tests.effects.gateway_effects import GATEWAY_EFFECTS
 from tests.effects.world import World, now
-
-
-class Call(NamedTuple):
-    """A request."""
-
-    path: str
-    params: dict[str, Any] | None = None
-    json: Any = None
-    content: bytes | None = None
-    media_type: str | None = None
-
-
-class Effect(NamedTuple):
-    """What a request does.
-
-    Attributes:
-        operation: service, method and route.
-        action: of the audit record; None where there is none.
-        call: makes the request, and before it the objects that it is about.
-        names_author: the rows that it writes say who wrote them.
-        status: what it answers, if that is no success.
-    """
-
-    operation: tuple[str, str, str]
-    action: str | None
-    call: Callable[[World], Call]
-    names_author: bool = False
-    status: int | None = None
-
-
-def _effect(
-    service: str,
-    method: str,
-    route: str,
-    action: str | None,
-    call: Callable[[World], Call],
-    **options: Any,
-) -> Effect:
-    return Effect((service, method, route), action, call, **options)
 
 
 def _free_entry() -> str:
@@ -297,7 +260,7 @@ def _platform(service: str) -> list[Effect]:
         ("POST", "/v1/consumers/release", "consumers.release",
          lambda w: Call("/v1/consumers/release", json={"topic": w.halted(service)})),
     ]  # fmt: skip
-    return [_effect(service, *row) for row in rows]
+    return [effect_of(service, *row) for row in rows]
 
 
 def _quota(name: str) -> Callable[[World], Call]:
@@ -307,28 +270,28 @@ def _quota(name: str) -> Callable[[World], Call]:
 
 
 EFFECTS: list[Effect] = [
-    *(_effect("feeds", *row) for row in _FEEDS),
-    _effect("feeds", "POST", "/v1/ingest", "feeds.upload", _ingest_known),
+    *(effect_of("feeds", *row) for row in _FEEDS),
+    effect_of("feeds", "POST", "/v1/ingest", "feeds.upload", _ingest_known),
     # An analyst may look at an address. Nobody answers here.
-    _effect("feeds", "POST", "/v1/preview", None,
+    effect_of("feeds", "POST", "/v1/preview", None,
             lambda _: Call("/v1/preview", json={"url": "http://127.0.0.1:1/list"}), status=502),
-    *(_effect("observables", *row) for row in _OBSERVABLES),
-    *(_effect("observables", *row) for row in _COLLECTIONS),
-    _effect("observables", "POST", "/v1/sightings", None,
+    *(effect_of("observables", *row) for row in _OBSERVABLES),
+    *(effect_of("observables", *row) for row in _COLLECTIONS),
+    effect_of("observables", "POST", "/v1/sightings", None,
             lambda _: Call("/v1/sightings", json={"sightings": [{"value": "198.51.100.9"}]}),
             names_author=True),
-    _effect("observables", "POST", "/v1/relations", None, _relation, names_author=True),
-    _effect("observables", "POST", "/v1/enrichments", None,
+    effect_of("observables", "POST", "/v1/relations", None, _relation, names_author=True),
+    effect_of("observables", "POST", "/v1/enrichments", None,
             lambda _: Call("/v1/enrichments", json={"values": ["198.51.100.9"]}),
             names_author=True),
-    *(_effect("notifications", *row) for row in _NOTIFICATIONS),
-    *(_effect("mitre", *row) for row in _MITRE),
-    *(_effect("scheduler", *row) for row in _SCHEDULER),
-    *(_effect(service, "PUT", "/v1/quotas/{tenant}/{name}", "quotas.set", _quota(name))
+    *(effect_of("notifications", *row) for row in _NOTIFICATIONS),
+    *(effect_of("mitre", *row) for row in _MITRE),
+    *(effect_of("scheduler", *row) for row in _SCHEDULER),
+    *GATEWAY_EFFECTS,
+    *(effect_of(service, "PUT", "/v1/quotas/{tenant}/{name}", "quotas.set", _quota(name))
       for service, name in (("feeds", "feeds"), ("observables", "bulk-requests"),
-                            ("notifications", "rules"), ("scheduler", "schedules"))),
-    # The gateway has no quota yet, whose limit could be set.
-    _effect("gateway", "PUT", "/v1/quotas/{tenant}/{name}", None, _quota("feeds"), status=404),
+                            ("notifications", "rules"), ("scheduler", "schedules"),
+                            ("gateway", "api-keys"))),
     *(effect for service in SERVICES
       for effect in _platform(service)),
 ]  # fmt: skip
@@ -346,6 +309,11 @@ _FEED = ("feeds", "PATCH", "/v1/feeds/{feed_id}")
 _SOURCES = ("mitre", "PATCH", "/v1/sources/{domain}")
 
 FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
+    ("gateway", "PATCH", "/v1/tenants/{tenant}"): {"frozen": {"frozen": True}},
+    ("gateway", "PATCH", "/v1/members/{person_id}"): {
+        "role": {"role": "analyst"},
+        "frozen": {"frozen": True},
+    },
     _FEED: {
         "url": {"url": "http://127.0.0.1:2/list"},
         "format": {"format": "csv"},

@@ -97,6 +97,54 @@ class World:
         names = ("action", "target", "actor", "tenant", "changes")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    # People of the owner
+
+    def person(self, login: str, role: str) -> str:
+        """The id of a member, who is there or is made."""
+        self.execute(
+            "INSERT INTO gateway.person (id, tenant, login, name) VALUES (%s, '*', %s, 'P')"
+            " ON CONFLICT DO NOTHING",
+            uuid4(),
+            login,
+        )
+        person_id = self.execute("SELECT id FROM gateway.person WHERE login = %s", login)
+        self.execute(
+            "INSERT INTO gateway.member (tenant, person_id, role, origin, created_by)"
+            " VALUES ('acme', %s, %s, 'invitation', 'x') ON CONFLICT DO NOTHING",
+            person_id,
+            role,
+        )
+        return str(person_id)
+
+    def member(self) -> str:
+        """The id of a person who is a viewer."""
+        return self.person(f"p{uuid4().hex}", "viewer")
+
+    def as_member(self, call: Any) -> Any:
+        """A request whose author is a member of the tenant."""
+        self.person("kim@acme.example", "admin")
+        return call
+
+    def tenant(self) -> str:
+        """The name of a tenant."""
+        body = {"name": uuid4().hex, "title": "T"}
+        return str(self.post("gateway", "/v1/tenants", json=body)["tenant"])
+
+    def invitation(self) -> str:
+        """An invitation's id."""
+        return str(self.post("gateway", "/v1/invitations", json={})["invitation"]["id"])
+
+    def api_key(self) -> str:
+        """The id of an API key of the author of all requests."""
+        self.person("kim@acme.example", "admin")
+        created = self.post("gateway", "/v1/api-keys", json={"name": "key"})
+        return str(created["api_key"]["id"])
+
+    def provider(self) -> str:
+        """An identity provider's id."""
+        body = {"name": uuid4().hex, "issuer": "https://idp.example", "client_id": "x"}
+        return str(self.post("gateway", "/v1/providers", json=body)["id"])
+
     # Objects of the owner
 
     def feed(self, **values: Any) -> str:

@@ -56,15 +56,22 @@ class Browser:
 
 
 @pytest.fixture
-def browser_for(environment: Settings) -> Iterator[Callable[[], Browser]]:
+def gateway_settings(environment: Settings) -> Settings:
+    """The settings of the gateway of each browser."""
+    return environment.model_copy(update={"gateway_url": "http://127.0.0.1:8000"})
+
+
+@pytest.fixture
+def browser_for(
+    environment: Settings, gateway_settings: Settings
+) -> Iterator[Callable[[], Browser]]:
     """Makes browsers, each with cookies of its own."""
-    settings = environment.model_copy(update={"gateway_url": "http://127.0.0.1:8000"})
     with ExitStack() as stack:
 
         def make() -> Browser:
             database = Database(environment.database_url.get_secret_value(), "gateway")
             stack.callback(database.close)
-            app = load_service_app("gateway", settings, database)
+            app = load_service_app("gateway", gateway_settings, database)
             client = TestClient(app, base_url=ADDRESS, raise_server_exceptions=False)
             return Browser(stack.enter_context(client))
 

@@ -18,6 +18,7 @@ from services.gateway.api_keys.schemas import (
     NewApiKey,
 )
 from services.gateway.people import repository as people
+from services.gateway.quotas.limits import API_KEYS as API_KEYS_QUOTA
 from services.gateway.tokens.access_tokens import AccessGrant
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, Database
@@ -25,6 +26,7 @@ from shared.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from shared.kafka.outbox import audit
 from shared.keys import API_KEYS, Keys
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 
 _DAY_MINUTES: Final = 24 * 60
 _KEY_GRANT: Final = "key:"
@@ -77,6 +79,7 @@ def create_key(
     text = new_key()
     with database.transaction(PLATFORM) as session:
         person_id = _own_id(session, principal)
+        require_room(session, principal.tenant, API_KEYS_QUOTA)
         values = {
             "id": text.id,
             "tenant": principal.tenant,

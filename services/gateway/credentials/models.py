@@ -108,3 +108,8 @@ class StoredChallenge:
     id: UUID
     person_id: UUID | None
     challenge: bytes
+
+
+def place_of(person_id: UUID) -> str:
+    """Return the place that the secret of a person's codes is sealed for."""
+    return f"one_time_code {person_id}"

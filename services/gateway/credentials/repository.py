@@ -18,7 +18,9 @@ from services.gateway.credentials.models import (
     StoredChallenge,
     StoredOneTimeCode,
     StoredPasskey,
+    place_of,
 )
+from shared.sealed_rows import SealedColumn
 from shared.tenants import PLATFORM
 
 _LOCK_SUBJECT: Final = sa.text(
@@ -37,6 +39,11 @@ _PASSKEY: Final = (
     PASSKEY.c.created_at,
     PASSKEY.c.used_at,
 )
+
+ONE_TIME_SECRET: Final = SealedColumn(
+    ONE_TIME_CODE, "secret", ("person_id",), lambda row: (place_of(row.person_id),)
+)
+"""The sealed secrets of one-time codes."""
 
 
 def now(session: Session) -> float:

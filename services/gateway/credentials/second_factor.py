@@ -5,6 +5,7 @@ from uuid import UUID
 from services.gateway import NAME
 from services.gateway.credentials import repository
 from services.gateway.credentials.guesses import counted_guess
+from services.gateway.credentials.models import place_of
 from services.gateway.credentials.one_time_codes import (
     accepted_step,
     new_secret,
@@ -17,7 +18,9 @@ from shared.crypto import Sealer
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from shared.kafka.outbox import audit
-from shared.keys import IDENTITY_SECRETS, Keys
+from shared.keys import IDENTITY_SECRETS, Keys, keys_of
+from shared.sealed_rows import reseal_rows
+from shared.settings import load_settings
 
 
 class SecondFactorRequired(Unauthenticated):
@@ -26,9 +29,10 @@ class SecondFactorRequired(Unauthenticated):
     code = "second-factor-required"
 
 
-def place_of(person_id: UUID) -> str:
-    """Return the place that the secret of a person's codes is sealed for."""
-    return f"one_time_code {person_id}"
+def reseal_secrets(database: Database) -> int:
+    """Seal secrets of codes under the present key, if a former one has sealed them; how many."""
+    sealer = Sealer(keys_of(load_settings()), IDENTITY_SECRETS)
+    return reseal_rows(database, sealer, repository.ONE_TIME_SECRET)
 
 
 def begin_codes(database: Database, keys: Keys, person: StoredPerson) -> NewOneTimeCodes:

@@ -21,6 +21,7 @@ from services.gateway.people.schemas import (
     TenantView,
 )
 from services.gateway.people.secrets import digest_of, new_secret
+from services.gateway.quotas.limits import INVITATIONS
 from shared.audit import changes_between
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, Database
@@ -28,6 +29,7 @@ from shared.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from shared.events.audit import FieldChange
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 
 SESSION_GRANT: Final = "session:"
 """What the grant of a session begins with in access tokens."""
@@ -65,11 +67,13 @@ def freeze_tenant(
         NotFound: there is no such tenant.
     """
     with database.transaction(PLATFORM) as session:
-        if repository.find_tenant(session, name) is None:
+        before = repository.find_tenant(session, name)
+        if before is None:
             raise NotFound(f"There is no tenant {name}.")
         repository.freeze_tenant(session, name, frozen=frozen)
-        verb = "tenants.freeze" if frozen else "tenants.unfreeze"
-        _audit(session, principal, name, verb, name)
+        was_frozen = before.frozen_at is not None
+        changes = changes_between({"frozen": was_frozen}, {"frozen": frozen})
+        _audit(session, principal, name, "tenants.update", name, changes)
         tenant = repository.find_tenant(session, name)
     return TenantView.model_validate(tenant)
 
@@ -137,6 +141,7 @@ def invite(
     secret = new_secret("siqi_")
     with database.transaction(PLATFORM) as session:
         repository.put_tenant(session, principal.tenant, principal.tenant)
+        require_room(session, principal.tenant, INVITATIONS)
         invitation = repository.insert_invitation(
             session,
             body.minutes,

@@ -46,6 +46,15 @@ POLICIES: Final = (
         minimum=8,
         age="created_at",
     ),
+    RetentionPolicy(table="provider", reason="It stays until its tenant deletes it."),
+    RetentionPolicy(
+        table="provider_request",
+        reason="A sign-in at a provider takes ten minutes at most.",
+        days=1,
+        minimum=1,
+        age="expires_at",
+    ),
+    RetentionPolicy(table="identity", reason="It stays as long as the provider and the person."),
     RetentionPolicy(
         table="api_key",
         reason="It tells what a key was for, after it has expired.",
