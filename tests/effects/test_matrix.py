@@ -29,7 +29,7 @@ def routes(client: TestClient) -> Iterator[tuple[str, str, APIRoute, str]]:
     for context in iter_route_contexts(client.app.routes):
         route = context.original_route
         # Open paths are the way in: tests/gateway/sign_in and providers are about them.
-        is_open = context.path in OWN_ACCESS | client.app.state.open_paths
+        is_open = context.path in {*OWN_ACCESS, *client.app.state.open_paths}
         if not isinstance(route, APIRoute) or is_open:
             continue
         hot = (route.openapi_extra or {}).get("x-permission")
