@@ -1,5 +1,6 @@
 """Aggregation of addresses to networks: a million of them, beside the standard library."""
 
+import argparse
 import ipaddress
 import random
 import time
@@ -7,16 +8,18 @@ import time
 from bench._figures import report_figures
 from services.observables.list_formats.aggregation import aggregate_ipv4
 
-COUNT = 1_000_000
 MIN_FACTOR = 20.0
 
 
 def main() -> None:
     """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--addresses", type=int, default=1_000_000)
+    count = parser.parse_args().addresses
     source = random.Random(7)  # noqa: S311  # the same list in each run
     # Half of them lie close together, as scanners and botnets do.
-    close = [0xC6000000 + source.getrandbits(20) for _ in range(COUNT // 2)]
-    wide = [source.getrandbits(32) for _ in range(COUNT // 2)]
+    close = [0xC6000000 + source.getrandbits(20) for _ in range(count // 2)]
+    wide = [source.getrandbits(32) for _ in range(count // 2)]
     values = [".".join(map(str, number.to_bytes(4, "big"))) for number in close + wide]
     started = time.perf_counter()
     networks = aggregate_ipv4(values)
@@ -27,7 +30,7 @@ def main() -> None:
     theirs = time.perf_counter() - started
     factor = theirs / ours
     figures = {
-        "addresses": float(COUNT),
+        "addresses": float(count),
         "networks": float(len(networks)),
         "seconds": ours,
         "seconds of ipaddress": theirs,

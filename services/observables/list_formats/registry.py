@@ -13,6 +13,7 @@ from services.observables.list_formats.json_lines import JsonLinesFormat
 from services.observables.list_formats.netfilter import IpsetListFormat, NftablesListFormat
 from services.observables.list_formats.plain import PlainFormat
 from services.observables.list_formats.rpz import RpzListFormat
+from services.observables.list_formats.stix_bundle import StixListFormat
 from services.observables.list_formats.suricata import (
     DATASETS,
     IprepListFormat,
@@ -42,6 +43,7 @@ _BUILT_IN: Final[tuple[ListFormat, ...]] = (
     IprepListFormat(),
     ZeekListFormat(),
     *FIREWALLS,
+    StixListFormat(),
 )
 
 

@@ -6,14 +6,17 @@ import io
 import ipaddress
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 import ada_url
 import pytest
+import stix2
 from hypothesis import HealthCheck, given, settings
 
 from services.observables.list_formats.aggregation import aggregate_ipv4, aggregate_ipv6
 from services.observables.list_formats.base import ListVersion, Row
+from services.observables.list_formats.patterns import pattern_of
 from services.observables.list_formats.registry import list_format_named, list_formats
 from tests.observables.list_formats.contract import (
     LISTS,
@@ -358,6 +361,32 @@ class TestSuricata(ListFormatContract):
         text, account = write(self.format, rows, version)
         assert re.findall(r"sid:(\d+)", text) == ["501", "502", "503", "504"]
         assert account.left_out == {"the range of rule numbers is used up": 6}
+
+
+class TestStix(ListFormatContract):
+    format = list_format_named("stix")
+
+    def names(self, row: Row) -> set[str]:
+        return {pattern} if (pattern := pattern_of(row[0], row[1])) else set()
+
+    def read(self, text: str) -> set[str]:
+        if "objects" not in json.loads(text):
+            return set()  # a bundle of nothing, which the library takes for none
+        bundle = stix2.parse(text, allow_custom=False)
+        return {each.pattern for each in bundle.objects}
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(LISTS)
+    def test_it_equals_what_the_library_makes(self, rows: list[Row]) -> None:
+        text, _ = write(self.format, rows)
+        objects = json.loads(text).get("objects", [])
+        assert len({each["id"] for each in objects}) == len(objects)
+        for each in objects:
+            built = json.loads(stix2.parse(json.dumps(each), allow_custom=False).serialize())
+            # The library writes no fraction of a second that is zero.
+            moments = [datetime.fromisoformat(own.pop("valid_from")) for own in (built, each)]
+            assert moments == [MOMENT, MOMENT]
+            assert built == each
 
 
 def test_every_format_has_a_contract() -> None:

@@ -22,8 +22,8 @@ log = get_logger(__name__)
 
 PATIENCE: Final = 120
 """Seconds that one statement may take."""
-_GZIP_LEVEL: Final = 5
-_ZSTD_LEVEL: Final = 6
+_GZIP_LEVEL: Final = 3
+_ZSTD_LEVEL: Final = 3
 IDENTITY: Final = "identity"
 """The encoding of bytes as they are."""
 
