@@ -17,11 +17,11 @@ from services.observables import NAME
 from services.observables.dissemination.lists import repository as lists
 from services.observables.dissemination.lists.models import ChangeRow, ListRow
 from services.observables.dissemination.lists.service import list_changes_after
+from services.observables.list_formats.patterns import pattern_of
 from services.observables.taxii.indicators import (
     ListedIndicator,
     creation_of,
     indicator_id,
-    pattern_of,
     revocation_of,
     write_indicator,
 )
