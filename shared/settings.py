@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     notification_folder: Path | None = None
+    public_url: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
     gateway_documentation: bool = False
     gateway_answer_seconds: float = Field(75, gt=0, le=3600)
     gateway_piece_seconds: float = Field(120, gt=0, le=3600)

@@ -14,9 +14,12 @@ from typing import Final, Literal, cast
 from uuid import UUID
 
 from shared.errors import Unauthenticated
-from shared.keys import CHANNEL_SECRETS, Keys
+from shared.keys import CHANNEL_SECRETS, Keys, keys_of
+from shared.settings import Settings
 
 PATH: Final = "/v1/links"
+EDGE_PATH: Final = "/links"
+"""The same at the gateway."""
 
 LinkVerb = Literal["acknowledge", "unsubscribe"]
 _VERBS: Final = ("acknowledge", "unsubscribe")
@@ -50,14 +53,16 @@ class SignedLink:
         key = keys.secret(CHANNEL_SECRETS)[0].material
         return f"{body.decode()}.{_encode(_signature(key, body))}"
 
-    def address(self, keys: Keys, base: str) -> str:
-        """The link as an address.
+    def address(self, settings: Settings) -> str:
+        """The link as an address: of the gateway where people reach it, else of the API.
 
         Args:
-            keys: of the process.
-            base: the address of the API.
+            settings: name the addresses, and have the keys.
         """
-        return f"{base}{PATH}?token={self.token(keys)}"
+        base = f"{settings.service_url('notifications')}{PATH}"
+        if settings.public_url:
+            base = f"{settings.public_url.rstrip('/')}{EDGE_PATH}"
+        return f"{base}?token={self.token(keys_of(settings))}"
 
 
 def read_link(token: str, keys: Keys, now: datetime) -> SignedLink:

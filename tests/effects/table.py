@@ -337,6 +337,7 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "name": {"name": "another name"},
         "config": OtherWebhook,
         "secret": {"secret": f"whsec_{'B' * 32}"},
+        "credentials": {"credentials": {"url": "http://127.0.0.1:2/SECRET-OF-A-CHANNEL"}},
         "enabled": {"enabled": False},
     },
     _RULES: {
@@ -409,5 +410,5 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
 }
 """A body for each field of each body that changes something; the field is among its changes."""
 
-STORED_AS = {"key": "sealed_key", "rate": "rate_calls", "auth": "secret"}
+STORED_AS = {"key": "sealed_key", "rate": "rate_calls", "auth": "secret", "credentials": "secret"}
 """Fields whose change the audit tells under another name."""

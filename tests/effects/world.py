@@ -187,6 +187,11 @@ class World:
         body.setdefault("config", {"url": "http://127.0.0.1:1/hook"})
         return str(self.post("notifications", "/v1/channels", json=body)["id"])
 
+    def chat(self) -> str:
+        """The id of a channel with credentials."""
+        credentials = {"url": "http://127.0.0.1:1/SECRET-OF-BEFORE"}
+        return self.channel(kind="slack", config={}, credentials=credentials)
+
     def rule(self) -> str:
         """A rule's id."""
         body = {"name": f"rule {uuid4().hex}", "channel_ids": [self.channel()]}

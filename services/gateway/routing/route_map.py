@@ -7,7 +7,8 @@ from shared.settings import ServiceName
 
 Access = Literal["token", "service", "operator"]
 """Who lets a request in: the gateway by a token of this installation, the service alone by what it
-knows (TAXII's Basic login, the secret in a list's address), or the gateway for operators only."""
+knows (TAXII's Basic login, the secret in the address of a list or a link), or the gateway for
+operators only."""
 
 
 class EdgeRoute(NamedTuple):
@@ -44,12 +45,14 @@ _API_SERVICES: Final[tuple[ServiceName, ...]] = (
 )
 FLOWER: Final = "flower"
 TAXII: Final = EdgeRoute("/taxii2", "observables", target="/taxii2", access="service")
+LINKS: Final = EdgeRoute("/links", "notifications", target="/v1/links", within="", access="service")
 LISTS: Final = EdgeRoute("/lists", "observables", target="/lists", access="service")
 
 EDGE_ROUTES: Final[tuple[EdgeRoute, ...]] = (
     *(EdgeRoute(f"/api/{name}", name, within="/v1/") for name in _API_SERVICES),
     TAXII,
     LISTS,
+    LINKS,
     EdgeRoute("/flower", FLOWER, target="/flower", within="", access="operator"),
 )
 """All routes of the edge. A path below none of them is the gateway's own."""

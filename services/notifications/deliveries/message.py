@@ -7,7 +7,6 @@ from uuid import UUID
 from services.notifications.channel_types.base import Notification, NotificationKind, Severity
 from services.notifications.deliveries.records import Delivery
 from services.notifications.signed_links import LinkVerb, SignedLink
-from shared.keys import keys_of
 from shared.settings import Settings
 
 _LATE_AFTER: Final = timedelta(minutes=1)
@@ -69,4 +68,4 @@ def _link(
     """A signed address; the same in every attempt, since it ends by the delivery's own time."""
     until = delivery.created_at + lifetime
     link = SignedLink(verb, delivery.tenant, subject_id, delivery.channel_id, until)
-    return link.address(keys_of(settings), settings.service_url("notifications"))
+    return link.address(settings)

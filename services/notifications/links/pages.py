@@ -3,7 +3,7 @@
 from html import escape
 from typing import Final
 
-from services.notifications.signed_links import PATH, SignedLink
+from services.notifications.signed_links import SignedLink
 
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -31,7 +31,7 @@ def question_page(link: SignedLink, token: str) -> str:
     """The page that asks; programs that only look at addresses do nothing by it."""
     question, label = _QUESTIONS[link.verb]
     form = (
-        f'<p>{question}</p><form method="post" action="{PATH}?token={escape(token)}">'
+        f'<p>{question}</p><form method="post" action="?token={escape(token)}">'
         f'<button type="submit">{label}</button></form>'
     )
     return _PAGE.format(form)

@@ -83,7 +83,7 @@ def test_one_click_switches_the_channel_off_once(bench, stranger, receiver):
         channel_id=UUID(channel["id"]),
         until=datetime.now(UTC) + timedelta(days=1),
     )
-    path = _path(link.address(keys_of(bench.settings), "http://127.0.0.1"))
+    path = _path(link.address(bench.settings))
     for _ in range(2):
         answer = stranger.post(
             path,
@@ -99,7 +99,7 @@ def test_another_tenants_group_stays_as_it_is(bench, stranger, opening):
     _, group_id = opening
     until = datetime.now(UTC) + timedelta(days=1)
     link = _link(tenant="other", subject_id=UUID(group_id), until=until)
-    path = _path(link.address(keys_of(bench.settings), ""))
+    path = _path(link.address(bench.settings))
     assert stranger.post(path).status_code == 404
     assert bench.api.get(f"/v1/groups/{group_id}").json()["acknowledged_at"] is None
 
@@ -122,3 +122,8 @@ def test_a_changed_or_ended_token_is_refused(bench):
             read_link(wrong, keys, NOW)
     with pytest.raises(Unauthenticated, match="ended"):
         read_link(token, keys, NOW + timedelta(days=30))
+
+
+def test_a_link_leads_to_the_gateway_where_people_reach_it(bench):
+    settings = bench.settings.model_copy(update={"public_url": "https://ti.example/"})
+    assert _link().address(settings).startswith("https://ti.example/links?token=")
