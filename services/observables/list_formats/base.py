@@ -99,6 +99,8 @@ class PlainTextFormat:
     """What formats have in common whose options are checked one by one.
 
     Attributes:
+        needs_values_alone: whether type and value are all that it reads of a row. Its rows are then
+            read faster, without the rest.
         checks: of the values of options, by name; each raises `ValueError`.
     """
 
@@ -108,6 +110,7 @@ class PlainTextFormat:
     types: frozenset[str] = ALL_TYPES
     options: Mapping[str, str] = {}
     checks: Mapping[str, OptionCheck] = {}
+    needs_values_alone: bool = False
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Check the options that a list sets.

@@ -17,6 +17,7 @@ class CidrFormat(PlainTextFormat):
     """The fewest networks, one a line, IPv4 before IPv6."""
 
     name = "cidr"
+    needs_values_alone = True
     summary = "The fewest networks that cover exactly the addresses, one a line."
     types = ADDRESSES
 

@@ -16,6 +16,7 @@ class PlainFormat(LineListFormat):
     """One value a line; `#` begins a comment."""
 
     name = "plain"
+    needs_values_alone = True
     summary = "One value a line, of all types; lines that begin with # are comments."
 
     def lines(

@@ -48,6 +48,10 @@ def test_a_list_is_created_changed_and_deleted(client: TestClient) -> None:
         ({"name": "../up"}, "name"),
         ({"name": "two\nlines"}, "name"),
         ({"grace_seconds": -1}, "grace_seconds"),
+        ({"format_options": {"pigeon": {"a": "b"}}}, "format"),
+        ({"format_options": {"rpz": {"zone": "a b; $INCLUDE /x"}}}, "format_options.rpz.zone"),
+        ({"format_options": {"rpz": {"colour": "red"}}}, "format_options.rpz.colour"),
+        ({"format_options": {"suricata": {"action": "pass"}}}, "format_options.suricata.action"),
         ({"colour": "red"}, "colour"),
     ],
 )

@@ -30,7 +30,7 @@ WITH later AS MATERIALIZED (
     FROM list_change WHERE list_id = %(list)s AND number > %(number)s
     ORDER BY observable_id, number
 )
-SELECT type, value, score, number, joined_at, observable_id FROM (
+SELECT {columns} FROM (
     SELECT e.type, e.value, e.score, e.number, e.joined_at, e.observable_id FROM list_entry e
     WHERE e.list_id = %(list)s AND e.refused_by IS NULL AND e.number <= %(number)s
         AND NOT EXISTS (SELECT FROM later l WHERE l.observable_id = e.observable_id)
@@ -44,6 +44,8 @@ SELECT type, value, score, number, joined_at, observable_id FROM (
     ) c ON true
     WHERE l.kind = 'out'
 ) member ORDER BY """
+_WHOLE: Final = "type, value, score, number, joined_at, observable_id"
+_VALUES_ALONE: Final = "type, value"
 _ORDERS: Final = {
     "score": 'score DESC, value COLLATE "C", type',
     "value": 'value COLLATE "C", type',
@@ -83,10 +85,20 @@ def changed_at(session: Session, list_id: UUID, number: int) -> datetime | None:
     return moment
 
 
-def version_pages(session: Session, row: ListRow, number: int) -> Iterator[Sequence[Row]]:
-    """The members of a version of a list in its order, in pages."""
+def version_pages(
+    session: Session, row: ListRow, number: int, *, values_alone: bool = False
+) -> Iterator[Sequence[Row]]:
+    """The members of a version of a list in its order, in pages.
+
+    Args:
+        session: the platform's transaction.
+        row: the list.
+        number: the version.
+        values_alone: whether rows have type and value alone, for formats that read no more.
+    """
     values = {"list": row.id, "number": number, "epoch": row.created_at}
-    query = (_ROWS + _ORDERS[row.order_by]).encode()
+    columns = _VALUES_ALONE if values_alone else _WHOLE
+    query = (_ROWS.format(columns=columns) + _ORDERS[row.order_by]).encode()
     with driver_connection(session).cursor(name="list_version", binary=True) as cursor:
         cursor.execute(query, values)
         while page := cursor.fetchmany(_PAGE_ROWS):

@@ -70,8 +70,10 @@ def _written(session: Session, row: ListRow, format_: str) -> WrittenFile:
     moment = repository.changed_at(session, row.id, number) or row.created_at
     version = ListVersion(row.id, row.name, number, moment, row.format_options.get(format_, {}))
     account = FileAccount()
-    pages = repository.version_pages(session, row, number)
-    pieces = list_format_named(format_).write(pages, version, account)
+    list_format = list_format_named(format_)
+    values_alone = getattr(list_format, "needs_values_alone", False)
+    pages = repository.version_pages(session, row, number, values_alone=values_alone)
+    pieces = list_format.write(pages, version, account)
     contents, digest, size = _encoded(pieces)
     file_row = FileRow(
         row.id,

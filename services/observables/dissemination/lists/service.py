@@ -23,6 +23,7 @@ from services.observables.dissemination.lists.schemas import (
     ListView,
     ProtectedCreate,
 )
+from services.observables.list_formats.registry import list_format_named
 from shared.audit import changes_between
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
@@ -33,6 +34,8 @@ from shared.stix.ids import stix_type
 _NULLABLE: Final = frozenset({"capacity", "max_growth", "max_shrink"})
 _SELECTING: Final = frozenset({"filter", "capacity", "profile", "tlp_ceiling", "grace_seconds"})
 """Fields that decide who is a member."""
+_WRITTEN: Final = frozenset({"order_by", "format_options"})
+"""Fields that decide how files are written."""
 _FIRST: Final = UUID(int=0)
 _DIFFERENCE_ROWS: Final = 10_000
 
@@ -76,10 +79,11 @@ def create_list(database: Database, tenant: str, actor: str, body: ListCreate) -
     """Create a list; its members are selected soon after.
 
     Raises:
-        InvalidInput: its filter cannot be used.
+        InvalidInput: its filter, or an option of a format, cannot be used.
         Conflict: the tenant has one of that name.
     """
     parse_list_filter(body.filter)
+    _check_options(body.format_options)
     with database.transaction(tenant) as session:
         row = repository.add(session, tenant, uuid4(), body.model_dump(), actor)
         changes = changes_between({}, _audited(row))
@@ -93,7 +97,7 @@ def change_list(
     """Change a list; where it selects otherwise, its members are selected anew.
 
     Raises:
-        InvalidInput: its filter cannot be used.
+        InvalidInput: its filter, or an option of a format, cannot be used.
         NotFound: the tenant has no such list.
         Conflict: the tenant has another one of that name.
     """
@@ -104,6 +108,7 @@ def change_list(
     }
     if "filter" in values:
         parse_list_filter(values["filter"])
+    _check_options(values.get("format_options", {}))
     with database.transaction(tenant) as session:
         before = repository.lock(session, tenant, list_id)
         if before is None:
@@ -116,12 +121,17 @@ def change_list(
         return view(row, repository.refusals(session, [list_id]).get(list_id, {}))
 
 
+def _check_options(options: Mapping[str, Mapping[str, str]]) -> None:
+    for name, own in options.items():
+        list_format_named(name).check_options(own)
+
+
 def _edit(
     session: Session, tenant: str, before: ListRow, values: Mapping[str, Any], changed: set[str]
 ) -> ListRow:
     if not changed:
         return before
-    revision = before.revision + 1 if changed & (_SELECTING | {"order_by"}) else before.revision
+    revision = before.revision + 1 if changed & (_SELECTING | _WRITTEN) else before.revision
     columns = {**values, "revision": revision, "updated_at": repository.NOW}
     row = repository.change(session, tenant, before.id, columns)
     return before if row is None else row
