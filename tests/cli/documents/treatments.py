@@ -45,6 +45,9 @@ LANTERN = (
     "it needs the files that the page lets the reader write; "
     "tests/observables/providers/test_documentation.py writes and runs them"
 )
+PERSON = "it is for a person who has signed in, and the stack's own secret is none"
+LINK = "the page shows a part of a link; tests/gateway/sign_in accepts whole ones"
+API_KEY = "the page shows no key; tests/gateway/api_keys makes and uses some"
 COPY = "it needs a stack that is stopped; tests/cli/documents/test_backup.py runs the page"
 
 TREATMENTS: dict[str, Treatment] = {
@@ -107,6 +110,16 @@ BEGINNINGS: dict[str, Treatment] = {
     "cp services/observables/providers/lantern.py ": passed_over(LANTERN),
     "cp tests/observables/providers/test_lantern.py ": passed_over(LANTERN),
     "sed -i 's/services.observables.providers.lantern/": passed_over(LANTERN),
+    "sentineliq login --link ": passed_over(LINK),
+    "sentineliq members change lee@": Treatment(EXAMPLE_ID, codes=(1,), says="no member"),
+    "sentineliq members reset lee@": Treatment(EXAMPLE_ID, codes=(1,), says="no member"),
+    "sentineliq members remove lee@": Treatment(EXAMPLE_ID, codes=(1,), says="no member"),
+    "sentineliq sessions ": Treatment(PERSON, codes=(1,), says="signed in"),
+    "sentineliq keys create ": Treatment(PERSON, codes=(1,), says="member of the tenant"),
+    "sentineliq keys rotate KEY_ID": passed_over(API_KEY),
+    "sentineliq keys revoke KEY_ID": passed_over(API_KEY),
+    'curl -H "Authorization: Bearer $KEY"': passed_over(API_KEY),
+    "sentineliq auth explain PERSON": Treatment(EXAMPLE_ID, codes=(1,), says="PERSON"),
     "tar -C ": passed_over(COPY),
     "chmod 600 sentineliq-backup": passed_over(COPY),
     "mkdir -m 700 restored": passed_over(COPY),
