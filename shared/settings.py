@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     flower_basic_auth: SecretStr | None = Field(None, validation_alias=_plain("FLOWER_BASIC_AUTH"))
 
     production: bool = False
+    gateway_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
@@ -97,7 +98,7 @@ class Settings(BaseSettings):
             raise ValueError("secret_key or keys: set one of them; they have no default")
         return self
 
-    @field_validator("outbound_allow", "trusted_proxies", mode="before")
+    @field_validator("outbound_allow", "trusted_proxies", "gateway_addresses", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):

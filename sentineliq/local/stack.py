@@ -128,6 +128,8 @@ class Stack:
         environment |= self.kafka_login(ADMINISTRATOR if kind == "migrate" else service)
         if kind == "api":
             environment["SENTINELIQ_API_PORT"] = str(self.ports.of(service))
+            # The gateway of this stack may tell the services where a request comes from.
+            environment.setdefault("SENTINELIQ_GATEWAY_ADDRESSES", f"{LOOPBACK}/32")
         if service == "gateway" and kind == "api":
             flower = self._flower()
             environment["SENTINELIQ_FLOWER_URL"] = flower.url

@@ -42,6 +42,7 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
     An app whose `state.reads_strangers` is true gets the bodies of requests without a token, and
     one with `state.tls_files` is served over TLS.
     """
+    gateways = believed_gateways(app, settings)
     tls: TlsFiles | None = getattr(app.state, "tls_files", None)
     is_authenticated = partial(has_valid_token, keys_of(settings))
     if getattr(app.state, "reads_strangers", False):
@@ -60,14 +61,24 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
             is_authenticated=is_authenticated,
         ),
         ws="none",
-        # What a client says of its address is nothing to believe; the gateway reads it by itself.
-        proxy_headers=False,
+        proxy_headers=bool(gateways),
+        forwarded_allow_ips=gateways,
         server_header=False,
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         loop="uvloop",
     )
     _Server(config, table, notify).run()
+
+
+def believed_gateways(app: FastAPI, settings: Settings) -> list[str]:
+    """The peers whose `X-Forwarded-For` a service believes: gateways that are named, nobody else.
+
+    The gateway itself, which reads bodies of strangers, finds its clients by itself.
+    """
+    if getattr(app.state, "reads_strangers", False):
+        return []
+    return [str(network) for network in settings.gateway_addresses]
 
 
 def _is_welcome(_headers: Headers) -> bool:

@@ -22,6 +22,7 @@ from services.gateway.routing.passed_headers import (
     FLOWER_POLICY,
     PASSED,
     PASSED_TO_FLOWER,
+    PASSED_WITH_CREDENTIALS,
     SECURITY_HEADERS,
     STRICT_TRANSPORT,
     named_by_connection,
@@ -232,7 +233,9 @@ class Edge:
     ) -> OutgoingRequest:
         scope = request.scope
         place = request.place
-        passed = PASSED_TO_FLOWER if route.upstream == FLOWER else PASSED
+        passed = PASSED_WITH_CREDENTIALS if route.access == "service" else PASSED
+        if route.upstream == FLOWER:
+            passed = PASSED_TO_FLOWER
         hop = named_by_connection(headers)
         sent = list(passed_request_headers(scope["headers"], hop, passed))
         if authorization is not None:

@@ -33,6 +33,8 @@ PASSED: Final = frozenset(
 )
 """The headers of a request that a service may read. The gateway writes the others itself:
 `Authorization`, `Host`, the framing of the body, `X-Forwarded-*` and `Via`."""
+PASSED_WITH_CREDENTIALS: Final = PASSED | {b"x-api-key"}
+"""To protocols whose clients know other credentials than ours, which the service judges."""
 PASSED_TO_FLOWER: Final = PASSED | {b"x-requested-with"}
 
 _HOP_BY_HOP: Final = frozenset(

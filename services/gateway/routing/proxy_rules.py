@@ -121,6 +121,11 @@ def _nginx_location(route: EdgeRoute) -> list[str]:
     lines += [
         f"        proxy_pass {target}$sentineliq_target;",
         *_nginx_proxy(),
+        *(
+            ["        proxy_set_header X-Api-Key $http_x_api_key;"]
+            if route.access == "service"
+            else []
+        ),
         "    }",
     ]
     if route.access == "token":

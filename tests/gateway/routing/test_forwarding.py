@@ -28,10 +28,12 @@ def test_taxii_and_lists_keep_their_paths_and_their_own_credentials(
     gateway: RunningGateway, path: str
 ) -> None:
     with gateway.client(None) as client:
-        response = client.get(path, headers={"Authorization": "Basic b3A6c2VjcmV0"})
+        headers = {"Authorization": "Basic b3A6c2VjcmV0", "X-Api-Key": "of-a-service"}
+        response = client.get(path, headers=headers)
     seen = response.json()
     assert seen["target"] == path
     assert ["authorization", "Basic b3A6c2VjcmV0"] in seen["headers"]
+    assert ["x-api-key", "of-a-service"] in seen["headers"]
 
 
 @pytest.mark.parametrize("secret", ["siq_of_nobody", "siqs_of_nobody"])
