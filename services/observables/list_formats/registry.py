@@ -10,6 +10,7 @@ from services.observables.list_formats.dnsmasq import DnsmasqListFormat
 from services.observables.list_formats.firewalls import FIREWALLS
 from services.observables.list_formats.hosts import HostsListFormat
 from services.observables.list_formats.json_lines import JsonLinesFormat
+from services.observables.list_formats.misp_event import MispListFormat
 from services.observables.list_formats.netfilter import IpsetListFormat, NftablesListFormat
 from services.observables.list_formats.plain import PlainFormat
 from services.observables.list_formats.rpz import RpzListFormat
@@ -44,6 +45,7 @@ _BUILT_IN: Final[tuple[ListFormat, ...]] = (
     ZeekListFormat(),
     *FIREWALLS,
     StixListFormat(),
+    MispListFormat(),
 )
 
 
