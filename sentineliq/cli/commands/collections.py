@@ -41,7 +41,7 @@ def _row(collection: Json) -> tuple[Any, ...]:
 
 @collections.command("show")
 def show_collection(ctx: Context, collection: CollectionReference) -> None:
-    """Show a collection, with its path below the address of the API."""
+    """Show a collection, with its path in TAXII."""
     document = _resolve(ctx.obj, collection)
     ctx.obj.answer(document, output.details(document))
 
