@@ -7,6 +7,7 @@ from services.gateway.console.screens import (
     attack,
     feeds,
     lists,
+    members,
     notifications,
     observable,
     observables,
@@ -35,5 +36,6 @@ SCREENS: Final[list[Screen]] = [
     *lists.SCREENS,
     *schedules.SCREENS,
     *operations.SCREENS,
+    *members.SCREENS,
     *administration.SCREENS,
 ]
