@@ -100,6 +100,14 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="module")
+def gateway(environment: Settings, servers: Servers) -> Iterator[str]:
+    """The address of a whole gateway: the edge, and the console behind it."""
+    own = Database(environment.database_url.get_secret_value(), "gateway")
+    yield servers.serve(load_service_app("gateway", environment, own))
+    own.close()
+
+
+@pytest.fixture(scope="module")
 def site(environment: Settings, servers: Servers) -> Iterator[str]:
     """The console's address; the services behind it are real, on databases of this module."""
     with ExitStack() as stack:

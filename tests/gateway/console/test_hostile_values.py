@@ -62,7 +62,7 @@ class Markup(HTMLParser):
         if tag in _ALLOWED and not self._is_ours(tag, attributes):
             self.acting.append(f"<{tag}>")
         for name, value in attributes.items():
-            is_act = name.startswith("on") or name == "srcdoc" or name == "style"
+            is_act = name.startswith("on") or name in {"srcdoc", "style"}
             is_place = name in {"href", "src", "action", "formaction", "hx-get", "hx-post"}
             is_foreign = is_place and not re.match(r"/console|/flower|#", value)
             if is_act or is_foreign:

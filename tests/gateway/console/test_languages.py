@@ -132,8 +132,8 @@ def test_pages_come_in_the_language_of_the_reader(sign_in: SignIn) -> None:
     assert '<html lang="pt-BR"' in answer.text
     assert "Você ainda não tem feed." in answer.text
     browser.post("/preferences", language="pt-BR", theme="dark", density="dense", next="/feeds")
-    kept = browser.get("/feeds", headers={"Accept-Language": "en"}).text
-    assert '<html lang="pt-BR" data-theme="dark" data-density="dense"' in kept
+    next_page = browser.get("/feeds", headers={"Accept-Language": "en"}).text
+    assert '<html lang="pt-BR" data-theme="dark" data-density="dense"' in next_page
 
 
 @pytest.mark.parametrize(

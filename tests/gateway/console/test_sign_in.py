@@ -151,3 +151,20 @@ def test_who_has_no_account_gets_the_same_answer(visitor: Callable[[], Browser])
     answer = visitor().post("/sign-in", login="nobody@acme.example", password=PASSWORD)
     assert answer.status_code == 401
     assert "That did not work." in answer.text
+
+
+def test_the_console_stands_behind_the_edge(gateway: str, make_token: Callable[..., str]) -> None:
+    with httpx2.Client(base_url=gateway, timeout=60) as http:
+        assert http.get("/").headers["location"] == "/console/"
+        assert http.get("/welcome").headers["location"] == "/console/welcome"
+        browser = Browser(http, gateway)
+        answer = browser.post("/sign-in", token=make_token(role="viewer"))
+        assert answer.status_code == 303
+        page = browser.get("/preferences")
+        assert "Sign out" in page.text
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        foreign = http.post(
+            "/console/sign-out", data={}, headers={"Origin": "https://evil.example"}
+        )
+        assert foreign.status_code == 403
+        assert http.get("/v1/audit").status_code == 401, "the console's cookie opens no API"
