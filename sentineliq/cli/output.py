@@ -15,6 +15,10 @@ from rich.text import Text
 
 _CONTROLS: Final = re.compile("[\x7f-\x9f]")
 """Control characters that JSON need not escape: DEL and C1."""
+_LONG_TABLE: Final = 200
+"""Rows from which a table is written as it is: rich takes milliseconds for each row."""
+_PADDED: Final = 60
+"""Characters to which cells of a long table are padded at most; a longer one moves its line."""
 _PLAIN_WIDTH = 200
 """Columns where there is no terminal: wide enough that a line stays a line."""
 
@@ -30,6 +34,9 @@ def show(*blocks: RenderableType) -> None:
     """Print for people, on stdout."""
     console = make_console()
     for block in blocks:
+        if isinstance(block, str):
+            typer.echo(block)
+            continue
         # A line stays one line, so that it can be pasted; a table fits itself to the terminal.
         console.print(block, soft_wrap=isinstance(block, Text) or None)
 
@@ -95,6 +102,8 @@ def table(
     listed = list(rows)
     if not listed:
         return Text(empty, style="dim")
+    if len(listed) > _LONG_TABLE:
+        return _long_table(columns, listed)
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         is_number = any(_is_number(row[index]) for row in listed)
@@ -102,6 +111,22 @@ def table(
     for row in listed:
         grid.add_row(*map(cell, row))
     return grid
+
+
+def _long_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """The lines of a table of many rows; nothing in them is cut or wrapped."""
+    lines = [tuple(columns), *(tuple(cell(value).plain for value in row) for row in rows)]
+    widths = [min(_PADDED, max(map(len, texts))) for texts in zip(*lines, strict=True)]
+    is_number = [any(map(_is_number, values)) for values in zip(*rows, strict=True)]
+    padded = []
+    for line in lines:
+        texts = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, is_number, strict=True)
+        ]
+        padded.append("   ".join(texts).rstrip())
+    padded.insert(1, "─" * max(map(len, padded)))
+    return "\n".join(padded)
 
 
 def _is_number(value: Any) -> bool:

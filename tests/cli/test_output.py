@@ -31,3 +31,15 @@ def test_json_carries_no_control_character_to_a_terminal(
     assert all(sign.isprintable() or sign == "\n" for sign in printed)
     assert "Zürich" in printed
     assert json.loads(printed) == data
+
+
+def test_a_long_table_is_written_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"198.51.100.{number}", number, None, ["a", "b"]) for number in range(201)]
+    rows[7] = ("https://example.com/" + "x" * 300, 7, "\x1b[2J", [])
+    output.show(output.table(("value", "count", "nothing", "list"), rows))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 203
+    assert lines[0].split() == ["value", "count", "nothing", "list"]
+    assert "x" * 300 in lines[9]
+    assert "\x1b" not in lines[9]
+    assert lines[202].split() == ["198.51.100.200", "200", "-", "a,", "b"]

@@ -16,9 +16,11 @@ import pytest
 
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
+from services.observables.providers.registry import enrichers
 from tests.cli.conftest import OWN_VARIABLES
 from tests.cli.documents.blocks import ROOT, Command, code_of, commands_of, pages
 from tests.cli.documents.treatments import BEGINNINGS, TREATMENTS, treatment_of
+from tests.observables.enrichment.provider import Providers, Reply
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -58,6 +60,18 @@ def folder(tmp_path: Path, running_stack: Stack) -> Path:
 def web(serve: Callable[[dict[str, bytes]], str]) -> str:
     """The address of what example.com serves."""
     return serve({"/list.txt": b"192.0.2.77\n192.0.2.78\n"})
+
+
+@pytest.fixture
+def answering(providers: Providers) -> Iterator[None]:
+    """Providers that know nothing, but for one that describes a network."""
+    before = dict(providers.replies)
+    providers.replies.update(dict.fromkeys(enrichers(), lambda _call: Reply(404, b"{}")))
+    network = b'{"objectClassName": "ip network", "handle": "EXAMPLE-NET", "country": "AU"}'
+    providers.replies["rdap"] = lambda _call: Reply(200, network)
+    yield
+    providers.replies.clear()
+    providers.replies.update(before)
 
 
 @pytest.fixture
@@ -119,6 +133,7 @@ def results(output: str, commands: list[Command]) -> list[Result]:
     return ended
 
 
+@pytest.mark.usefixtures("answering")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_each_command_of_a_page_does_what_it_says(
     page: Path, folder: Path, running_stack: Stack, web: str, hook: str
