@@ -115,7 +115,7 @@ def table(
 
 def _long_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """The lines of a table of many rows; nothing in them is cut or wrapped."""
-    lines = [tuple(columns), *(tuple(cell(value).plain for value in row) for row in rows)]
+    lines = [tuple(columns), *map(_plain_cells, rows)]
     widths = [min(_PADDED, max(map(len, texts))) for texts in zip(*lines, strict=True)]
     is_number = [any(map(_is_number, values)) for values in zip(*rows, strict=True)]
     padded = []
@@ -127,6 +127,10 @@ def _long_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         padded.append("   ".join(texts).rstrip())
     padded.insert(1, "─" * max(map(len, padded)))
     return "\n".join(padded)
+
+
+def _plain_cells(row: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(cell(value).plain for value in row)
 
 
 def _is_number(value: Any) -> bool:

@@ -20,7 +20,11 @@ class Command(NamedTuple):
 
 def pages() -> list[Path]:
     """The pages that a reader follows."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        *sorted(ROOT.glob("README*.md")),
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
 
 
 def commands_of(page: Path) -> Iterator[Command]:
