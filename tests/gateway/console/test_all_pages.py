@@ -67,7 +67,7 @@ def test_every_answer_carries_the_policy(sign_in: SignIn) -> None:
 def test_scripts_and_styles_are_small_and_kept_by_browsers(sign_in: SignIn) -> None:
     page = sign_in().get("/").text
     names = set(re.findall(r'(?:src|href)="/console/assets/\w+/([\w.-]+)[#"]', page))
-    assert names == {"console.css", "htmx.js", "islands.js", "icons.svg"}
+    assert names == {"console.css", "htmx.js", "islands.js", "icons.svg", "mark.svg"}
     assert sum(len(assets()[name].packed) for name in names) <= MAX_PACKED
     browser = sign_in()
     answer = browser.get(asset_path("console.css"))
