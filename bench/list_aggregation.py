@@ -23,17 +23,17 @@ def main() -> None:
     values = [".".join(map(str, number.to_bytes(4, "big"))) for number in close + wide]
     started = time.perf_counter()
     networks = aggregate_ipv4(values)
-    ours = time.perf_counter() - started
+    own_seconds = time.perf_counter() - started
     started = time.perf_counter()
     collapsed = ipaddress.collapse_addresses(map(ipaddress.IPv4Network, values))
     expected = [str(each).removesuffix("/32") for each in collapsed]
-    theirs = time.perf_counter() - started
-    factor = theirs / ours
+    library_seconds = time.perf_counter() - started
+    factor = library_seconds / own_seconds
     figures = {
         "addresses": float(count),
         "networks": float(len(networks)),
-        "seconds": ours,
-        "seconds of ipaddress": theirs,
+        "seconds": own_seconds,
+        "seconds of ipaddress": library_seconds,
         f"times faster (at least {MIN_FACTOR:.0f})": factor,
     }
     missed = [] if networks == expected else ["the networks differ from those of ipaddress"]
