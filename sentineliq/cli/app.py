@@ -54,7 +54,7 @@ class RootGroup(DeferredGroup):
         (
             "watchlists",
             "watchlists:watchlists",
-            "Watchlists: own networks, domains and brands that filters refer to.",
+            "Watchlists: own networks, domains, brands for filters.",
         ),
         ("events", "events:events", "Events that the services publish."),
         ("dead", "dead:dead", "Dead letters: records that no consumer could handle."),

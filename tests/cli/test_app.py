@@ -71,6 +71,11 @@ def test_help_lists_every_command(cli_without_stack):
         "relations",
         "sightings",
         "trends",
+        "digests",
+        "groups",
+        "inbox",
+        "silences",
+        "watchlists",
     }
     text = cli_without_stack("--help").stdout
     assert [word for word in words if word not in text] == []

@@ -84,7 +84,7 @@ def add_silence(
     until: Annotated[str, typer.Option(help="When it ends (RFC 3339).")],
     starts: Starts = None,
 ) -> None:
-    """Tell nobody of what a filter matches; when it ends, each rule sends one summary."""
+    """Tell nobody of what a filter matches, until an end."""
     body = without_none(
         {"filter": filter_, "reason": reason, "ends_at": until, "starts_at": starts}
     )

@@ -10,7 +10,7 @@ from sentineliq.cli.client.api import Json
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.parameters import read_upload, without_none
 
-watchlists = CommandGroup("Watchlists: own networks, domains and brands that filters refer to.")
+watchlists = CommandGroup("Watchlists: own networks, domains, brands for filters.")
 
 _PATH = "/v1/watchlists"
 _COLUMNS = ("name", "entries", "description", "id")

@@ -259,7 +259,7 @@ def set_quiet_hours(
     ] = None,
     remove: Annotated[bool, typer.Option(help="Remove the quiet hours.")] = False,
 ) -> None:
-    """Show, set or remove the hours in which a channel's receiver wants no messages."""
+    """Show, set or remove the quiet hours of a channel's receiver."""
     client = ctx.obj.client
     item = client.resolve("notifications", CHANNELS, channel)
     path = f"{CHANNELS}/{item.id}/quiet-hours"

@@ -109,7 +109,7 @@ def replay_range(
     state: Annotated[str | None, typer.Option(help="Only delivered, or only failed ones.")] = None,
     to: OtherChannel = None,
 ) -> None:
-    """Send again what was told in a time, 10,000 messages at most, the oldest first."""
+    """Send again what was told in a time, 10,000 at most."""
     client = ctx.obj.client
 
     def id_of(path: str, reference: str | None) -> str | None:
