@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from shared.web.authentication import OPEN_PATHS
+
 PROBLEM_TYPE: Final = "application/problem+json"
 _NAME: Final = "Problem"
 _REPLACED: Final = ("HTTPValidationError", "ValidationError")
@@ -71,27 +73,29 @@ def _add_to_document(document: dict[str, Any]) -> None:
     for name in _REPLACED:
         schemas.pop(name, None)
     schemas[_NAME] = _SCHEMA
-    for path in document["paths"].values():
+    for path, methods in document["paths"].items():
+        is_open = path in OPEN_PATHS
         for method in _METHODS:
-            if method in path:
-                _add_to_operation(method, path[method])
+            if method in methods:
+                _add_to_operation(method, methods[method], is_open=is_open)
 
 
-def _add_to_operation(method: str, operation: dict[str, Any]) -> None:
+def _add_to_operation(method: str, operation: dict[str, Any], *, is_open: bool) -> None:
     responses = operation["responses"]
     content = {PROBLEM_TYPE: {"schema": {"$ref": f"#/components/schemas/{_NAME}"}}}
     # FastAPI's own 422 has another type, and a route names 502 without a body.
     responses.pop("422", None)
     for status in responses.keys() & {"502"}:
         responses[status]["content"] = content
-    for status in _statuses(method, operation):
+    for status in _statuses(method, is_open=is_open):
         responses[str(status.value)] = {"description": status.phrase, "content": content}
 
 
-def _statuses(method: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
+def _statuses(method: str, *, is_open: bool) -> Iterator[HTTPStatus]:
     yield HTTPStatus.SERVICE_UNAVAILABLE
-    if "security" not in operation:
+    if is_open:
         return
+    # A route with an access of its own, or a way in, refuses as those do that ask for a token.
     yield HTTPStatus.UNAUTHORIZED
     yield HTTPStatus.FORBIDDEN
     yield HTTPStatus.NOT_FOUND
