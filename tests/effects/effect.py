@@ -1,6 +1,6 @@
 """A request, and what it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tests.effects.world import World
@@ -14,6 +14,7 @@ class Call(NamedTuple):
     json: Any = None
     content: bytes | None = None
     media_type: str | None = None
+    headers: Mapping[str, str] = {}
 
 
 class Effect(NamedTuple):
@@ -24,6 +25,9 @@ class Effect(NamedTuple):
         action: of the audit record; None where there is none.
         call: makes the request, and before it the objects that it is about.
         names_author: the rows that it writes say who wrote them.
+        is_preparation: what it writes counts for nothing until another request uses it, which
+            leaves a record.
+        by_person: somebody who has signed in makes it: it is about a person's own account.
         status: what it answers, if that is no success.
     """
 
@@ -31,6 +35,8 @@ class Effect(NamedTuple):
     action: str | None
     call: Callable[[World], Call]
     names_author: bool = False
+    is_preparation: bool = False
+    by_person: bool = False
     status: int | None = None
 
 

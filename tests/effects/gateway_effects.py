@@ -1,11 +1,9 @@
 """What requests to the gateway change."""
 
-from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
+from tests.effects.accounts import ACCOUNT_EFFECTS
 from tests.effects.effect import Call, Effect, effect_of
-from tests.effects.world import World
 
 _GATEWAY = [
     ("POST", "/v1/tenants", "tenants.create",
@@ -35,31 +33,7 @@ _GATEWAY = [
      lambda w: Call(f"/v1/providers/{w.provider()}")),
 ]  # fmt: skip
 
-_PASSKEY = {"challenge_id": str(uuid4()), "credential": {}, "name": "key"}
-_OF_PERSONS: list[tuple[str, str, str, Any]] = [
-    ("DELETE", "/v1/sessions", "/v1/sessions", None),
-    ("DELETE", "/v1/sessions/{session_id}", f"/v1/sessions/{uuid4()}", None),
-    ("PUT", "/v1/account/password", "/v1/account/password", {"present": "x", "password": "y"}),
-    ("POST", "/v1/account/one-time-codes", "/v1/account/one-time-codes", None),
-    ("POST", "/v1/account/one-time-codes/confirm", "/v1/account/one-time-codes/confirm",
-     {"code": "123456"}),
-    ("POST", "/v1/account/one-time-codes/remove", "/v1/account/one-time-codes/remove",
-     {"code": "123456"}),
-    ("POST", "/v1/account/passkeys/begin", "/v1/account/passkeys/begin", None),
-    ("POST", "/v1/account/passkeys", "/v1/account/passkeys", _PASSKEY),
-    ("DELETE", "/v1/account/passkeys/{credential_id}", "/v1/account/passkeys/AAAA", None),
-]  # fmt: skip
-"""What only a person who has signed in may do: no token of the command line, and no API key."""
-
-
-def _refused(path: str, body: Any) -> Callable[[World], Call]:
-    return lambda _: Call(path, json=body)
-
-
 GATEWAY_EFFECTS: list[Effect] = [
     *(effect_of("gateway", *row) for row in _GATEWAY),
-    *(
-        effect_of("gateway", method, route, "gateway.refuse", _refused(path, body), status=403)
-        for method, route, path, body in _OF_PERSONS
-    ),
+    *ACCOUNT_EFFECTS,
 ]

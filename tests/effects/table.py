@@ -14,6 +14,7 @@ from services.feeds.catalog.service import list_entries
 from shared.settings import SERVICES
 from tests.effects.effect import Call, Effect, effect_of
 from tests.effects.gateway_effects import GATEWAY_EFFECTS
+from tests.effects.lists import LIST_EFFECTS, LIST_FIELDS
 from tests.effects.world import World, now
 
 
@@ -277,6 +278,7 @@ EFFECTS: list[Effect] = [
             lambda _: Call("/v1/preview", json={"url": "http://127.0.0.1:1/list"}), status=502),
     *(effect_of("observables", *row) for row in _OBSERVABLES),
     *(effect_of("observables", *row) for row in _COLLECTIONS),
+    *LIST_EFFECTS,
     effect_of("observables", "POST", "/v1/sightings", None,
             lambda _: Call("/v1/sightings", json={"sightings": [{"value": "198.51.100.9"}]}),
             names_author=True),
@@ -309,6 +311,7 @@ _FEED = ("feeds", "PATCH", "/v1/feeds/{feed_id}")
 _SOURCES = ("mitre", "PATCH", "/v1/sources/{domain}")
 
 FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
+    **LIST_FIELDS,
     ("gateway", "PATCH", "/v1/tenants/{tenant}"): {"frozen": {"frozen": True}},
     ("gateway", "PATCH", "/v1/members/{person_id}"): {
         "role": {"role": "analyst"},
@@ -372,7 +375,7 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
     _SCHEDULES: {
         "name": {"name": "another name"},
         "task": {"task": "mitre.tasks.refresh_sources"},
-        "args": {"args": ["x"]},
+        "args": {"args": [str(uuid4())]},
         "cron": {"cron": "0 6 * * *", "every_seconds": None},
         "every_seconds": {"every_seconds": 60},
         "timezone": {"timezone": "Europe/Berlin"},

@@ -17,6 +17,7 @@ from shared.database import PLATFORM, Database, database
 from shared.events import ConsumedRecord
 from shared.kafka.offsets import OffsetRow, PartitionKey
 from shared.settings import Settings
+from tests.effects.people import People
 
 OWNER = "acme"
 STRANGER = "globex"
@@ -29,6 +30,10 @@ _DELIVERY = (
     "INSERT INTO notifications.delivery (id, tenant, rule_id, channel_id, rule, channel, event_id,"
     " source, state, matches, match_count, event_at) VALUES"
     " (%s, 'acme', %s, %s, 'r', 'c', %s, 'feed', 'failed', '[]', 0, now())"
+)
+_HOLD = (
+    "UPDATE observables.dissemination_list SET state = 'held', held_reason = 'It grew.',"
+    " held_at = now() WHERE id = %s"
 )
 _GROUP = (
     "INSERT INTO notifications.match_group (id, tenant, rule_id, rule, key, labels, severity,"
@@ -48,6 +53,7 @@ class World:
         self._admin = admin
         self._clients: dict[tuple[str, str, str], TestClient] = {}
         self._stack = ExitStack()
+        self.people = People(client_for, self.execute, settings.service_url("gateway"))
 
     def client(self, service: str, role: RoleName, tenant: str = OWNER) -> TestClient:
         """A client of a service."""
@@ -280,6 +286,28 @@ class World:
         """A policy's id."""
         body = self.policy_body()
         return str(self.post("observables", "/v1/enrichment-policies", json=body)["id"])
+
+    def dissemination_list(self) -> str:
+        """A list's id."""
+        body = {"name": f"list-{uuid4().hex}", "filter": "observable.score >= 80"}
+        return str(self.post("observables", "/v1/lists", json=body)["id"])
+
+    def held_list(self) -> str:
+        """The id of a list that was stopped."""
+        list_id = self.dissemination_list()
+        self.execute(_HOLD, list_id)
+        return list_id
+
+    def protected_value(self) -> str:
+        """A name that no list may have."""
+        value = f"{uuid4().hex}.example.com"
+        self.post("observables", "/v1/protected-values", json={"value": value})
+        return value
+
+    def list_consumer(self) -> str:
+        """The id of a consumer of lists."""
+        body = {"name": f"device {uuid4().hex}", "list_ids": [self.dissemination_list()]}
+        return str(self.post("observables", "/v1/list-consumers", json=body)["id"])
 
     def collection(self) -> str:
         """A writable collection's id."""
