@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -345,35 +345,6 @@ def current_url(settings: "Settings", name: Literal["database_url", "celery_brok
     renewed = keys.url(name) if isinstance(keys, KeyFile) else None
     secret: Secret = getattr(settings, name)
     return renewed or secret.get_secret_value()
-
-
-class KafkaLogin(NamedTuple):
-    """How a process proves to Kafka who it is.
-
-    Attributes:
-        mechanism: of SASL.
-        password: of the login.
-    """
-
-    mechanism: str
-    password: str
-
-
-def current_login(settings: "Settings") -> KafkaLogin:
-    """Return what is valid at present for the process's login of Kafka.
-
-    Args:
-        settings: of the process, which has a password of Kafka.
-    """
-    keys = keys_of(settings)
-    # A process that migrates has another login than its service.
-    if isinstance(keys, KeyFile) and keys.url("kafka_username") == settings.kafka_username:
-        password = keys.url("kafka_password")
-        mechanism = keys.url("kafka_sasl_mechanism")
-        if password and mechanism:
-            return KafkaLogin(mechanism, password)
-    assert settings.kafka_password is not None  # noqa: S101  # the settings require it with SASL
-    return KafkaLogin(settings.kafka_sasl_mechanism, settings.kafka_password.get_secret_value())
 
 
 def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:

@@ -11,8 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.kafka.clients import close_completely, running
 from shared.kafka.lenient_records import read_leniently
-from shared.kafka.present_login import PresentPassword, log_in_anew
-from shared.keys import current_login
+from shared.kafka.present_login import PresentPassword, current_login, log_in_anew
 from shared.settings import Settings
 
 REQUEST_MS: Final = 10_000

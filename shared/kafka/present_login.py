@@ -4,12 +4,41 @@ A login may be replaced while a process runs. aiokafka keeps the password that a
 with for all connections that it opens later; a `PresentPassword` is read anew for each of them.
 """
 
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from aiokafka import client
 
-from shared.keys import current_login
+from shared.keys import KeyFile, keys_of
 from shared.settings import Settings
+
+
+class KafkaLogin(NamedTuple):
+    """How a process proves to Kafka who it is.
+
+    Attributes:
+        mechanism: of SASL.
+        password: of the login.
+    """
+
+    mechanism: str
+    password: str
+
+
+def current_login(settings: Settings) -> KafkaLogin:
+    """Return what is valid at present for the process's login of Kafka.
+
+    Args:
+        settings: of the process, which has a password of Kafka.
+    """
+    keys = keys_of(settings)
+    # A process that migrates has another login than its service.
+    if isinstance(keys, KeyFile) and keys.url("kafka_username") == settings.kafka_username:
+        password = keys.url("kafka_password")
+        mechanism = keys.url("kafka_sasl_mechanism")
+        if password and mechanism:
+            return KafkaLogin(mechanism, password)
+    assert settings.kafka_password is not None  # noqa: S101  # the settings require it with SASL
+    return KafkaLogin(settings.kafka_sasl_mechanism, settings.kafka_password.get_secret_value())
 
 
 class PresentPassword(str):

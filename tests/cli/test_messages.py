@@ -209,6 +209,7 @@ def names_in(schema: Any) -> Iterator[str]:
 
 
 ELSEWHERE = {
+    "act": "the last segment of an address to which a form of the console is sent",
     "content-type": "the request's header",
     "body": "the request's body as a whole",
     "headers": "of a request that goes out, which no person writes",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from shared.kafka.present_login import current_login
 from shared.keys import (
     FEED_CREDENTIALS,
     FEED_TIMES,
@@ -20,7 +21,6 @@ from shared.keys import (
     KeyFile,
     MissingKey,
     bundle_json,
-    current_login,
     derive_key,
     granted_keys,
     keys_of,

@@ -16,6 +16,22 @@ _DESCRIPTION: Final = (
     "the service that answers it."
 )
 
+_READINESS_PATH: Final = "/readyz"
+_READINESS: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["status", "services", "degraded"],
+    "properties": {
+        "status": {"type": "string"},
+        "services": {
+            "type": "object",
+            "description": "the state of each service by its name",
+            "additionalProperties": {"type": "string"},
+        },
+        "degraded": {"type": "boolean", "description": "whether a service does not answer"},
+    },
+}
+"""What the gateway answers at a path that all services have: it tells of them as well."""
+
 Document = dict[str, Any]
 
 
@@ -37,6 +53,7 @@ def merge_documents(own: Document, services: Mapping[str, Document | None]) -> D
         if document is None:
             continue
         _add(merged, name, document)
+    _describe_readiness(merged["paths"])
     away = sorted(name for name, document in services.items() if document is None)
     if away:
         merged["info"]["x-services-away"] = away
@@ -54,6 +71,12 @@ def _add(merged: Document, name: str, document: Document) -> None:
         place = path if name == _OWN else _place(name, path)
         if place is not None:
             merged["paths"][place] = _path_item(name, _with_references(item, renamed))
+
+
+def _describe_readiness(paths: Document) -> None:
+    answer = paths.get(_READINESS_PATH, {}).get("get", {}).get("responses", {}).get("200")
+    if answer is not None:
+        answer["content"] = {"application/json": {"schema": _READINESS}}
 
 
 def _place(name: str, path: str) -> str | None:

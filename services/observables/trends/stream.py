@@ -16,8 +16,7 @@ from services.observables.trends.analysis import Place
 from services.observables.trends.reader import LogReader
 from shared.events import ConsumedRecord
 from shared.kafka.cluster import tls_context
-from shared.kafka.present_login import PresentPassword
-from shared.keys import current_login
+from shared.kafka.present_login import PresentPassword, current_login
 from shared.settings import Settings
 
 _TICK_SECONDS: Final = 1.0
