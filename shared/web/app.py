@@ -108,7 +108,7 @@ def create_api(  # noqa: PLR0913  # what an API consists of
     routes.add(app.routes)
     app.include_router(documentation.router)
     app.include_router(_operations())
-    add_problems(app)
+    add_problems(app, OPEN_PATHS)
     return app
 
 

@@ -3,13 +3,11 @@
 Every route may answer with them, so no route has to tell: this module adds them to all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
-
-from shared.web.authentication import OPEN_PATHS
 
 PROBLEM_TYPE: Final = "application/problem+json"
 _NAME: Final = "Problem"
@@ -45,11 +43,12 @@ _SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def add_problems(app: FastAPI) -> None:
+def add_problems(app: FastAPI, open_paths: Collection[str]) -> None:
     """Add the problems that each route may answer with to an app's OpenAPI document.
 
     Args:
         app: the app, with all its routes.
+        open_paths: of the routes that ask for nothing, and refuse nobody.
     """
     build = app.openapi
 
@@ -57,7 +56,7 @@ def add_problems(app: FastAPI) -> None:
         is_built = app.openapi_schema is not None
         document = build()
         if not is_built:
-            _add_to_document(document)
+            _add_to_document(document, open_paths)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
@@ -68,13 +67,13 @@ def upstream_problem() -> dict[int | str, dict[str, Any]]:
     return {502: {"description": "Another system failed or refused."}}
 
 
-def _add_to_document(document: dict[str, Any]) -> None:
+def _add_to_document(document: dict[str, Any], open_paths: Collection[str]) -> None:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _REPLACED:
         schemas.pop(name, None)
     schemas[_NAME] = _SCHEMA
     for path, methods in document["paths"].items():
-        is_open = path in OPEN_PATHS
+        is_open = path in open_paths
         for method in _METHODS:
             if method in methods:
                 _add_to_operation(method, methods[method], is_open=is_open)

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from functools import cache
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -89,7 +89,8 @@ def commands_in(text: str) -> list[str]:
 def variants(command: str) -> Iterator[list[str]]:
     """The arguments of a command line; `a|b` stands for two of them, `[X]` for one with X."""
     words = [word.strip("[]") for word in shlex.split(command.partition("  #")[0], comments=True)]
-    yield from map(list, product(*(word.split("|") for word in words[1:])))
+    arguments = takewhile(lambda word: word != ">", words[1:])  # the shell takes the rest
+    yield from map(list, product(*(word.split("|") for word in arguments)))
 
 
 def find_command(arguments: list[str]) -> tuple[Any, Any, list[str]]:
@@ -213,6 +214,7 @@ ELSEWHERE = {
     "content-type": "the request's header",
     "body": "the request's body as a whole",
     "headers": "of a request that goes out, which no person writes",
+    "match[version]": "a parameter of TAXII, whose standard describes its routes",
     "method": "of a request that goes out, which no person writes",
     "payload": "of an event",
     "signature": "of an event or a task, which no person writes",
