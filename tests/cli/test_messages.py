@@ -216,6 +216,7 @@ ELSEWHERE = {
     "headers": "of a request that goes out, which no person writes",
     "match[version]": "a parameter of TAXII, whose standard describes its routes",
     "method": "of a request that goes out, which no person writes",
+    "objects": "of an envelope of TAXII, whose standard describes its routes",
     "payload": "of an event",
     "signature": "of an event or a task, which no person writes",
 }
