@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 
+from services.gateway.console.pages import environment_of
 from shared.database import database
 from shared.events.feeds import Indicator
 from shared.settings import Settings
@@ -166,3 +167,13 @@ def test_acts_on_many_values_are_confirmed_with_their_number(sign_in: SignIn) ->
 def test_another_tenant_sees_nothing_of_it(sign_in: SignIn) -> None:
     path = observable_path(sign_in(), "login.evil.com")
     assert sign_in(tenant="other").get(path).status_code == 404
+
+
+def test_facts_name_allow_lists_and_escape_what_others_wrote() -> None:
+    template = '{% import "components.html" as ui with context %}{{ ui.facts(facts) }}'
+    hit = ["List of <b>resolvers</b>", "known", "cidr", "8.8.8.8", "leading"]
+    facts = {"allow_lists": {"hits": [hit]}, "network": {"as_name": "<script>x</script>"}}
+    page = environment_of("en").from_string(template).render(facts=facts, visit=None)
+    assert "List of &lt;b&gt;resolvers&lt;/b&gt;" in page
+    assert "leading" not in page
+    assert "&lt;script&gt;" in page
