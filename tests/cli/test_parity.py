@@ -365,7 +365,7 @@ def operations() -> tuple[Operation, ...]:
         api: FastAPI = module.create_app(settings, Database("postgresql://127.0.0.1/none", service))
         document = api.openapi()
         for path, methods in document["paths"].items():
-            for method in set(METHODS) & methods.keys():
+            for method in sorted(set(METHODS) & methods.keys()):
                 names = (*_parameters(methods[method]), *_fields(methods[method], document))
                 listed.append(Operation(service, f"{method.upper()} {path}", names))
     return tuple(listed)
