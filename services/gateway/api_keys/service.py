@@ -71,8 +71,7 @@ def create_key(
             makes would outlive its end.
         InvalidInput: a scope or network is none.
     """
-    if principal.token is not None and principal.token.grant.startswith(_KEY_GRANT):
-        raise Forbidden("An API key makes no other keys: sign in, or rotate it.")
+    _require_no_key(principal)
     role = Role[body.role]
     require_scopes(principal, role, body.scopes)
     networks = canonical_networks(body.networks)
@@ -128,9 +127,10 @@ def rotate_key(
 
     Raises:
         NotFound: the actor has no such key.
-        Forbidden: it belongs to another person, who alone may see the new one.
+        Forbidden: it belongs to another person, who alone may see the new one, or an API key asks.
         Conflict: it was revoked or replaced before.
     """
+    _require_no_key(principal)
     text = new_key()
     with database.transaction(PLATFORM) as session:
         old = _lock(session, principal, key_id)
@@ -155,6 +155,12 @@ def rotate_key(
         repository.replace_key(session, old.id, key.id, body.overlap_minutes)
         _audit(session, principal, "api_keys.rotate", old, successor=key.id)
     return NewApiKey(api_key=ApiKeyView.model_validate(key), key=text.text)
+
+
+def _require_no_key(principal: Principal) -> None:
+    """Refuse an API key: what it makes would outlive its end, also in the hands of a thief."""
+    if principal.token is not None and principal.token.grant.startswith(_KEY_GRANT):
+        raise Forbidden("An API key makes and rotates no keys: sign in first.")
 
 
 def _digest(keys: Keys, text: str) -> bytes:

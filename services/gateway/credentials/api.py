@@ -17,6 +17,7 @@ from services.gateway.credentials.schemas import (
 )
 from services.gateway.people.models import StoredPerson
 from services.gateway.people.service import require_person
+from services.gateway.sessions.service import session_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.keys import Keys, keys_of
@@ -52,8 +53,15 @@ Account = Annotated[StoredPerson, Depends(_account)]
 def change_password(
     principal: Person, account: Account, database: OwnDatabase, body: PasswordChange
 ) -> None:
-    """Change your password."""
-    service.change_password(database, principal.tenant, account, body.present, body.password)
+    """Change your password; your other sessions end."""
+    service.change_password(
+        database,
+        principal.tenant,
+        account,
+        session_of(principal),
+        body.present,
+        body.password,
+    )
 
 
 @router.post("/one-time-codes", status_code=201)

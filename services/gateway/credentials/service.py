@@ -10,6 +10,7 @@ from services.gateway.credentials.guesses import counted_guess
 from services.gateway.credentials.passwords import check_policy, hash_password, is_password
 from services.gateway.people import repository as people
 from services.gateway.people.models import StoredPerson
+from services.gateway.sessions.repository import end_sessions
 from shared.database import PLATFORM, Database
 from shared.errors import Unauthenticated
 from shared.kafka.outbox import audit
@@ -46,14 +47,20 @@ def store_password(session: Session, person: StoredPerson, password: str) -> Non
 
 
 def change_password(
-    database: Database, tenant: str, person: StoredPerson, present: str, password: str
+    database: Database,
+    tenant: str,
+    person: StoredPerson,
+    session_id: UUID,
+    present: str,
+    password: str,
 ) -> None:
-    """Change a person's password, who has to know the present one.
+    """Change a person's password, who has to know the present one; end the person's other sessions.
 
     Args:
         database: the gateway's.
         tenant: in whose audit it stands.
         person: the person.
+        session_id: the session that goes on.
         present: the password of now.
         password: the new one.
 
@@ -66,4 +73,14 @@ def change_password(
     check_password(database, person.login, present)
     with database.transaction(PLATFORM) as session:
         store_password(session, person, password)
-        audit(session, NAME, tenant, person.login, "passwords.change", person.login)
+        ended = end_sessions(session, person.id, person.login, except_for=session_id)
+        count = str(len(ended))
+        audit(
+            session,
+            NAME,
+            tenant,
+            person.login,
+            "passwords.change",
+            person.login,
+            ended_sessions=count,
+        )

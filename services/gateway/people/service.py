@@ -240,12 +240,30 @@ def open_invitation(session: Session, secret: str) -> StoredInvitation:
     """Return the invitation of a link, locked, in a transaction of the platform.
 
     Raises:
-        Unauthenticated: there is none, or it is over.
+        Unauthenticated: there is none, it is over, or who made it holds less than it grants by now.
     """
     invitation = repository.find_open_invitation(session, digest_of(secret))
-    if invitation is None:
+    if invitation is None or not _may_grant(session, invitation):
         raise Unauthenticated(_INVITATION_ENDED)
     return invitation
+
+
+def _may_grant(session: Session, invitation: StoredInvitation) -> bool:
+    """Whether the maker of an invitation still holds what it grants.
+
+    Invitations of the command line are those of whoever runs the installation.
+    """
+    maker = repository.find_login(session, invitation.created_by)
+    if maker is None:
+        return True
+    if maker.frozen_at is not None:
+        return False
+    return any(
+        member.is_active
+        and member.role >= invitation.role
+        and (member.tenant == invitation.tenant or member.role >= Role.operator)
+        for member in repository.members_of_person(session, maker.id)
+    )
 
 
 def join(session: Session, invitation: StoredInvitation, person: StoredPerson) -> None:

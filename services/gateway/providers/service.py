@@ -19,6 +19,7 @@ from services.gateway.providers.schemas import (
     RulesPatch,
 )
 from services.gateway.quotas.limits import PROVIDERS
+from services.gateway.sessions.repository import end_provider_sessions
 from shared.auth import Principal, Role
 from shared.crypto import Sealer
 from shared.database import PLATFORM, Database
@@ -118,14 +119,17 @@ def change_rules(
 
 
 def delete_provider(database: Database, principal: Principal, provider_id: UUID) -> None:
-    """Delete a provider; whom it has made a member stays one until somebody removes them.
+    """Delete a provider, and end the sessions that it has begun.
+
+    Whom it has made a member stays one until somebody removes them.
 
     Raises:
         NotFound: the tenant has no such provider.
     """
-    with database.transaction(principal.tenant) as session:
+    with database.transaction(PLATFORM) as session:
         provider = _get(session, principal, provider_id)
         repository.delete_provider(session, principal.tenant, provider_id)
+        end_provider_sessions(session, str(provider_id), None, None)
         _audit(session, principal, "providers.delete", provider)
 
 

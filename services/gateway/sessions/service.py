@@ -46,7 +46,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class SessionOwner:
-    """An open session, its person, and all that the person is."""
+    """An open session, its person, and all that the person may be in it.
+
+    What a provider vouches for is its own tenant's: in a session that a provider has begun only the
+    memberships count that this provider has given.
+    """
 
     session: StoredSession
     person: StoredPerson
@@ -93,7 +97,7 @@ def begin_session(
     """
     if person.frozen_at is not None:
         raise Unauthenticated("The account is frozen: ask an operator.")
-    members = people.members_of_person(session, person.id)
+    members = _members(session, person, provider)
     active = [member for member in members if member.is_active]
     if not active:
         raise Unauthenticated("You are an active member of no tenant: ask an admin of yours.")
@@ -133,7 +137,16 @@ def find_owner(session: Session, secret: str) -> SessionOwner:
         raise Unauthenticated("The session has ended: sign in again.")
     if person.frozen_at is not None:
         raise Unauthenticated("The account is frozen: ask an operator.")
-    return SessionOwner(stored, person, people.members_of_person(session, person.id))
+    return SessionOwner(stored, person, _members(session, person, stored.provider))
+
+
+def _members(
+    session: Session, person: StoredPerson, provider: str | None
+) -> Sequence[StoredMember]:
+    members = people.members_of_person(session, person.id)
+    if provider is None:
+        return members
+    return [member for member in members if member.origin == f"provider:{provider}"]
 
 
 def describe_session(owner: SessionOwner, tenant: str | None, secret: str) -> CurrentSession:

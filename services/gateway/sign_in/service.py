@@ -121,9 +121,15 @@ def join_tenant(database: Database, session_secret: str, link_secret: str) -> Se
 
     Raises:
         Unauthenticated: the session has ended, or the link is not valid for this person.
+        Forbidden: a provider has begun the session, and vouches for no other tenant.
     """
     with database.transaction(PLATFORM) as session:
         owner = find_owner(session, session_secret)
+        if owner.session.provider is not None:
+            raise Forbidden(
+                "You signed in at an identity provider, which vouches for its own tenant alone. "
+                "Open the link in a browser where you have not signed in, and choose a password."
+            )
         invitation = open_invitation(session, link_secret)
         if invitation.is_reset:
             raise InvalidInput("This link sets a password: open it without signing in.")

@@ -175,3 +175,24 @@ def test_a_withdrawn_invitation_opens_nothing(
     place = f"/v1/invitations/{created['invitation']['id']}"
     assert root.request("DELETE", place).status_code == 204
     assert browser_for().accept(created["link"], new_login()).status_code == 401
+
+
+@pytest.mark.parametrize("change", ["removed", "demoted", "frozen"])
+def test_an_invitation_ends_with_its_makers_right_to_it(
+    person: PersonFor, browser_for: BrowserFor, change: str
+) -> None:
+    tenant = new_tenant()
+    head = person(new_login(), tenant, "admin")
+    maker = person(new_login(), tenant, "admin")
+    link = maker.post("/v1/invitations", {"role": "admin"}).json()["link"]
+    harmless = maker.post("/v1/invitations", {"role": "viewer"}).json()["link"]
+    place = f"/v1/members/{maker.session['person_id']}"
+    if change == "removed":
+        assert head.request("DELETE", place).status_code == 204
+    else:
+        patch = {"role": "viewer"} if change == "demoted" else {"frozen": True}
+        assert head.request("PATCH", place, json=patch).status_code == 200
+    assert browser_for().accept(link, new_login()).status_code == 401
+    # What the maker may still grant goes on.
+    expected = 200 if change == "demoted" else 401
+    assert browser_for().accept(harmless, new_login()).status_code == expected

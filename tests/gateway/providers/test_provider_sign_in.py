@@ -6,10 +6,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
+import psycopg
 import pytest
 from joserfc.jwk import RSAKey
 
 from services.gateway.providers.answers import LOGOUT_EVENT
+from shared.settings import Settings
 from tests.gateway.conftest import Browser
 from tests.gateway.providers.hostile_provider import (
     CLIENT_ID,
@@ -326,3 +328,40 @@ def test_a_description_of_another_issuer_is_refused(world: World) -> None:
     world.provider.description = {"token_endpoint": "file:///etc/passwd"}
     answer = world.browser_for().client.get(f"/v1/sign-in/provider?provider={world.id}")
     assert (answer.status_code, answer.json()["reason"]) == (401, "description")
+
+
+def test_a_provider_vouches_for_its_own_tenant_alone(
+    world: World, browser_for: BrowserFor, operator: Callable[[str], Browser], environment: Settings
+) -> None:
+    kim = browser_for()
+    assert world.sign_in(kim).status_code == 303
+    kim.session = kim.get("/v1/session").json()
+    tenant = f"other{uuid4().hex[:6]}"
+    link = operator(tenant).post("/v1/invitations", {"role": "admin"}).json()["link"]
+    body = {"secret": link.partition("#")[2]}
+    refusal = kim.post("/v1/sign-in/link/join", body)
+    assert refusal.status_code == 403
+    assert "own tenant" in refusal.json()["title"]
+    # However the person came to be a member elsewhere: the provider's session does not tell of it.
+    with psycopg.connect(environment.database_url.get_secret_value(), autocommit=True) as admin:
+        admin.execute(
+            "INSERT INTO gateway.member (tenant, person_id, role, origin, created_by) "
+            "VALUES (%s, %s, 'operator', 'invitation', 'x')",
+            (tenant, kim.session["person_id"]),
+        )
+    again = browser_for()
+    assert world.sign_in(again).status_code == 303
+    again.session = again.get("/v1/session").json()
+    own = world.admin.session["tenant"]
+    assert [entry["tenant"] for entry in again.session["tenants"]] == [own]
+    elsewhere = {"Sentineliq-Tenant": tenant}
+    assert again.get("/v1/members", headers=elsewhere).status_code == 403
+    assert again.get("/v1/tenants").status_code == 403
+
+
+def test_a_deleted_providers_sessions_end(world: World, browser_for: BrowserFor) -> None:
+    kim = browser_for()
+    assert world.sign_in(kim).status_code == 303
+    assert kim.get("/v1/session").status_code == 200
+    assert world.admin.request("DELETE", f"/v1/providers/{world.id}").status_code == 204
+    assert kim.get("/v1/session").status_code == 401

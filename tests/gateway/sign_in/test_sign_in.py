@@ -275,7 +275,11 @@ def test_a_person_changes_the_password(person: PersonFor, browser_for: BrowserFo
     body = {"present": "wrong", "password": "seven grey geese at noon"}
     assert browser.request("PUT", "/v1/account/password", json=body).status_code == 401
     body["present"] = PASSWORD
+    other = browser_for()
+    assert other.sign_in(login).status_code == 200
     assert browser.request("PUT", "/v1/account/password", json=body).status_code == 204
+    assert browser.get("/v1/session").status_code == 200
+    assert other.get("/v1/session").status_code == 401
     assert browser_for().sign_in(login).status_code == 401
     assert browser_for().sign_in(login, "seven grey geese at noon").status_code == 200
 
