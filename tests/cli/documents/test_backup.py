@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = ROOT / "docs" / "backup.md"
 TENANT = "restored"
+READY = re.compile(r"^SentinelIQ +ready after", re.MULTILINE)
 
 
 @pytest.fixture
@@ -79,12 +79,28 @@ def running(folder: Path, command: str) -> Iterator[None]:
             stderr=subprocess.STDOUT,
         )
         try:
-            eventually(lambda: "ready after" in log.read_text() or process.poll(), 180)
+            eventually(lambda: READY.search(log.read_text()) or process.poll(), 180)
             assert process.poll() is None, log.read_text()
             yield
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(90)
+
+
+def other_problems(folder: Path, command: str) -> list[str]:
+    """What doctor finds wrong, beside the logs that a restored installation has anew."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(TENANT),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert any(line.startswith("ok ") for line in lines), done.stdout + done.stderr
+    return [line for line in lines if line.startswith("problem ") and " logs " not in line]
 
 
 def facts(folder: Path, where: str) -> dict[str, Any]:
@@ -117,19 +133,14 @@ def test_an_installation_is_restored_by_the_commands_of_the_page(folder: Path) -
         run(folder, text)
     assert (folder / "sentineliq-backup.tar.gz").stat().st_mode & 0o077 == 0
     [start] = [text for text in commands if text.startswith("sentineliq up")]
-    with running(folder, re.sub(r"\d{5}", str(base), start)):
+    # Without the starter's samples, as the one before: they would be new in both.
+    with running(folder, f"{re.sub(r'\d{5}', str(base), start)} --no-starter"):
         where = " --data-dir restored"
         for text in commands:
-            if text.startswith("sentineliq") and "up" not in text.split():
-                deadline = time.monotonic() + 60
-                while True:
-                    try:
-                        run(folder, text)
-                        break
-                    except AssertionError:
-                        # Consumers take up their offsets within seconds; doctor says so until then.
-                        assert time.monotonic() < deadline
-                        time.sleep(2)
+            if text.startswith("sentineliq doctor"):
+                eventually(lambda command=text: other_problems(folder, command) == [], 90)
+            elif text.startswith("sentineliq") and "up" not in text.split():
+                run(folder, text)
         assert facts(folder, where) == before
         run(folder, f"printf '203.0.113.9\\n' > new.txt && sentineliq ingest new.txt{where}")
         answers = as_json(folder, f"sentineliq lookup 203.0.113.9{where}")

@@ -8,7 +8,9 @@ import os
 import re
 import shlex
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ import pytest
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from services.observables.providers.registry import enrichers
+from shared.settings import SERVICES
 from tests.cli.conftest import OWN_VARIABLES
 from tests.cli.documents.blocks import ROOT, Command, code_of, commands_of, pages
 from tests.cli.documents.treatments import BEGINNINGS, TREATMENTS, treatment_of
@@ -76,11 +79,18 @@ def answering(providers: Providers) -> Iterator[None]:
 
 @pytest.fixture
 def hook() -> Iterator[str]:
-    """The address of a receiver of webhooks."""
-    from sentineliq.cli.onboarding.webhook_receiver import WebhookReceiver
+    """The address of a receiver of webhooks that takes every message."""
 
-    with WebhookReceiver() as receiver:
-        yield receiver.url
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook"
+        server.shutdown()
 
 
 def environment(tenant: str) -> dict[str, str]:
@@ -99,7 +109,7 @@ def environment(tenant: str) -> dict[str, str]:
 def here(text: str, stack: Stack, web: str, hook: str) -> str:
     """A command with the addresses of this test for those of the page."""
     default = Ports()
-    for service in ("feeds", "observables", "notifications", "mitre", "scheduler"):
+    for service in SERVICES:
         present = f"127.0.0.1:{stack.ports.of(service)}"
         text = text.replace(f"127.0.0.1:{default.of(service)}", present)
     text = text.replace("https://hooks.example.com/sentineliq", hook)

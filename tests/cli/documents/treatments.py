@@ -100,6 +100,9 @@ TREATMENTS: dict[str, Treatment] = {
     "python -m pytest tests/observables/providers/test_lantern.py": passed_over(LANTERN),
     "python -m services.observables.providers.table docs/enrichers.md": passed_over(LANTERN),
     "mkdir ../sentineliq-lantern": passed_over(LANTERN),
+    "cd services/gateway/console/islands && npm install --no-save && npm run build": passed_over(
+        "it changes the tree; tests/gateway/console/test_assets.py runs it in a copy"
+    ),
     "python -m pytest ../sentineliq-lantern": passed_over(LANTERN),
     "python -m pip install ../sentineliq-lantern": passed_over(LANTERN),
     'python -c "from services.observables.providers.registry import enricher_named; '
