@@ -100,8 +100,9 @@ def _statuses(method: str, *, is_open: bool) -> Iterator[HTTPStatus]:
     yield HTTPStatus.NOT_FOUND
     yield HTTPStatus.UNPROCESSABLE_ENTITY
     yield HTTPStatus.TOO_MANY_REQUESTS
+    # A path that has more than one reading is refused before its route is asked.
+    yield HTTPStatus.BAD_REQUEST
     if method != "get":
-        yield HTTPStatus.BAD_REQUEST
         yield HTTPStatus.REQUEST_TIMEOUT
         yield HTTPStatus.CONFLICT
         yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE

@@ -134,7 +134,8 @@ def test_an_installation_is_restored_by_the_commands_of_the_page(folder: Path) -
     assert (folder / "sentineliq-backup.tar.gz").stat().st_mode & 0o077 == 0
     [start] = [text for text in commands if text.startswith("sentineliq up")]
     # Without the starter's samples, as the one before: they would be new in both.
-    with running(folder, f"{re.sub(r'\d{5}', str(base), start)} --no-starter"):
+    present = re.sub(r"\d{5}", str(base), start)
+    with running(folder, f"{present} --no-starter"):
         where = " --data-dir restored"
         for text in commands:
             if text.startswith("sentineliq doctor"):
