@@ -119,6 +119,8 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "outbox:operate": Role.operator,
     "consumers:operate": Role.operator,
     "platform:reconcile": Role.operator,
+    "metrics:read": Role.operator,
+    "tasks:read": Role.operator,
 }
 """The permissions, each with the lowest role that has it. Every route names one of them."""
 

@@ -51,6 +51,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     offer_quotas(app, QUOTAS)
     app.state.tls_files = tls_files(settings)
     add_console(app, settings, database)
-    gate = IdentityGate(keys_of(settings), database, settings.service_url(NAME))
+    gate = IdentityGate(
+        keys_of(settings), database, settings.service_url(NAME), app.state.token_registry
+    )
     add_edge(app, settings, gate)
     return app

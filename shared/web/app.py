@@ -87,6 +87,7 @@ def create_api(  # noqa: PLR0913  # what an API consists of
     app.state.service = service
     app.state.settings = settings
     app.state.database = database
+    app.state.token_registry = tokens
     app.state.open_paths = frozenset()
     app.add_exception_handler(SentinelIQError, _sentineliq_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)

@@ -25,6 +25,7 @@ from shared.auth import Principal, verify_token
 from shared.database import PLATFORM, Database
 from shared.errors import Forbidden
 from shared.keys import Keys
+from shared.token_registry import TokenRegistry
 
 _GRANT_SECONDS: Final = 1.0
 _MOST_GRANTS: Final = 10_000
@@ -85,12 +86,20 @@ class IdentityGate:
         keys: of the process.
         database: the gateway's.
         base_url: the installation's own address.
+        registry: of revoked tokens; None leaves them to the services that get them.
     """
 
-    def __init__(self, keys: Keys, database: Database, base_url: str) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        database: Database,
+        base_url: str,
+        registry: TokenRegistry | None = None,
+    ) -> None:
         self._keys = keys
         self._database = database
         self._base_url = base_url
+        self._registry = registry
         self._grants: ExpiringCache[AccessGrant] = ExpiringCache(_GRANT_SECONDS, _MOST_GRANTS)
         self._tokens: _Tokens = ExpiringCache(_TOKEN_SECONDS, _MOST_GRANTS)
 
@@ -111,6 +120,9 @@ class IdentityGate:
         credential = read_credential(headers)
         if credential.kind == "token":
             principal = verify_token(self._keys, credential.secret)
+            if self._registry is not None:
+                # Flower and the metrics have no registry of their own: the gate is their only one.
+                self._registry.check(principal)
             _require_same_tenant(principal, credential.tenant)
             return TokenHolder(principal, credential.secret)
         if credential.kind == "browser":

@@ -68,15 +68,23 @@ def put_password(session: Session, person_id: UUID, password_hash: str) -> None:
     )
 
 
-def add_guess(session: Session, subject: bytes, most: int) -> tuple[int | None, float]:
+def add_guess(
+    session: Session, subject: bytes, most: int, *, is_exact: bool = True
+) -> tuple[int | None, float]:
     """Count a guess unless there are too many within an hour.
 
-    Guesses at one subject are counted one after the other; no other subject waits for them.
+    Args:
+        session: of the platform.
+        subject: digest of what the guess counts for.
+        most: guesses within an hour.
+        is_exact: guesses at one subject are counted one after the other; no other subject waits
+            for them. Otherwise none waits, and those of the same moment may go beyond `most`.
 
     Returns:
         The id of the guess, or None and the seconds until another one may be made.
     """
-    session.execute(_LOCK_SUBJECT, {"subject": subject})
+    if is_exact:
+        session.execute(_LOCK_SUBJECT, {"subject": subject})
     recent = (GUESS.c.subject == subject, GUESS.c.guessed_at > _NOW - _HOUR)
     wait = sa.func.extract("epoch", sa.func.min(GUESS.c.guessed_at) + _HOUR - _NOW)
     count, seconds = session.execute(sa.select(sa.func.count(), wait).where(*recent)).one()
@@ -86,9 +94,9 @@ def add_guess(session: Session, subject: bytes, most: int) -> tuple[int | None, 
     return session.execute(statement.returning(GUESS.c.id)).scalar_one(), 0.0
 
 
-def delete_guess(session: Session, guess_id: int) -> None:
-    """Count a guess no longer: it was right."""
-    session.execute(sa.delete(GUESS).where(GUESS.c.id == guess_id))
+def delete_guesses(session: Session, guess_ids: Iterable[int]) -> None:
+    """Count guesses no longer: they were right."""
+    session.execute(sa.delete(GUESS).where(GUESS.c.id.in_(list(guess_ids))))
 
 
 def put_one_time_secret(session: Session, person_id: UUID, sealed: bytes) -> None:

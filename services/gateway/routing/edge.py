@@ -31,12 +31,18 @@ from services.gateway.routing.passed_headers import (
 )
 from services.gateway.routing.rate_limit import EdgeRateLimits, RateState
 from services.gateway.routing.request_check import MalformedRequest, check_request
-from services.gateway.routing.route_map import FLOWER, OWN_PREFIX, EdgeRoute, RouteMap
+from services.gateway.routing.route_map import (
+    FLOWER,
+    OWN_PREFIX,
+    EdgeRoute,
+    RouteMap,
+    find_way_in,
+)
 from services.gateway.routing.upstreams import Upstreams
-from shared.auth import Role
-from shared.errors import Forbidden, NotFound, SentinelIQError, Unauthenticated
+from shared.errors import NotFound, SentinelIQError, Unauthenticated
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
+from shared.web.documentation import DOCUMENTATION_PATHS
 from shared.web.refusals import RefusalLog
 
 log = get_logger(__name__)
@@ -52,6 +58,8 @@ EDGE_REFUSALS: Final = Counter(
     ["reason"],
 )
 _TRUST: Final = "sentineliq.trust"
+_OPERATOR_PERMISSION: Final = "tasks:read"
+"""What a request for Flower needs: the role is not enough, for an API key may leave it out."""
 _CREDENTIALS: Final = (b"authorization", b"cookie")
 _UNENCRYPTED: Final = "This gateway takes requests over TLS alone."
 
@@ -151,11 +159,19 @@ class Edge:
         if path.startswith(f"{OWN_PREFIX}/v1/"):
             scope["path"] = scope["path"].removeprefix(OWN_PREFIX)
             scope["raw_path"] = scope["raw_path"].removeprefix(OWN_PREFIX.encode())
+        address = request.place.address
+        if scope["path"] in DOCUMENTATION_PATHS:
+            self._rates.take_of_address(address)
+        way_in = find_way_in(scope["method"], scope["path"])
+        if way_in is not None:
+            self._rates.check_entry(address)
         response = await self._pages.answer(scope, self._gate)
         if response is None:
             scope["headers"] = await self._own_headers(scope)
         own: ASGIApp = self._app if response is None else response
         await own(scope, receive, request.send_own)
+        if way_in == "counted" or (way_in is not None and request.status >= 400):
+            self._rates.note_entry(address)
 
     async def _own_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return a request's headers with the token that a session or an API key stands for.
@@ -218,8 +234,7 @@ class Edge:
             trust()
         rate = self._rates.take(principal, method, upstream_path)
         if route.access == "operator":
-            if principal.role < Role.operator:
-                raise Forbidden("This page is for operators.")
+            principal.require(_OPERATOR_PERMISSION)
             return self._flower_login, rate
         return b"Bearer " + admission.bearer(route.upstream).encode(), rate
 

@@ -10,15 +10,15 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from services.gateway.routing.access import Gate
-from services.gateway.routing.document import merge_documents
 from services.gateway.routing.upstreams import Upstreams
-from shared.auth import Role
+from services.gateway.routing.whole_document import WholeDocument
 from shared.errors import NotFound, SentinelIQError
 from shared.settings import Settings
 from shared.web.documentation import DOCUMENTATION_PATHS
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 _METRICS: Final = "/metrics"
+_METRICS_PERMISSION: Final = "metrics:read"
 _DOCUMENT: Final = "/openapi.json"
 
 
@@ -34,6 +34,7 @@ class OwnPages:
     def __init__(self, app: FastAPI, settings: Settings, upstreams: Upstreams) -> None:
         self._app = app
         self._upstreams = upstreams
+        self._document = WholeDocument(app, upstreams)
         self._is_production = settings.production
         self._has_documentation = not settings.production or settings.gateway_documentation
 
@@ -52,14 +53,13 @@ class OwnPages:
         if path in DOCUMENTATION_PATHS and not self._has_documentation:
             raise NotFound("This installation shows no documentation.")
         if path == _METRICS and self._is_production:
-            await self._require_operator(scope, gate)
+            await self._require_reader(scope, gate)
         if scope["method"] not in ("GET", "HEAD"):
             return None
         if path == "/readyz":
             return await self._readiness()
         if path == _DOCUMENT:
-            document = merge_documents(self._app.openapi(), await self._upstreams.documents())
-            return _json(document)
+            return await self._document.answer(scope["headers"])
         return None
 
     async def _readiness(self) -> Response:
@@ -70,13 +70,13 @@ class OwnPages:
         return _json({"status": "ready", "services": states, "degraded": not is_whole})
 
     @staticmethod
-    async def _require_operator(scope: Scope, gate: Gate) -> None:
+    async def _require_reader(scope: Scope, gate: Gate) -> None:
         peer = scope["client"][0]
         try:
             admission = await gate.admit(scope["method"], scope["headers"], peer)
         except SentinelIQError:
             raise NotFound("No such page.") from None
-        if admission.principal.role < Role.operator:
+        if not admission.principal.may(_METRICS_PERMISSION):
             raise NotFound("No such page.")
 
 

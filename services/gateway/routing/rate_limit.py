@@ -20,6 +20,8 @@ from shared.web.rate_limits import cost_of
 WINDOW_SECONDS: Final = 5
 REFUSALS_PER_MINUTE: Final = 120
 """Requests without a valid token that an address may make."""
+ENTRIES_PER_MINUTE: Final = 120
+"""Refused requests at the ways in, and sign-ins begun at providers, that an address may make."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -62,6 +64,7 @@ class EdgeRateLimits:
             RateLimitItemPerSecond(units, WINDOW_SECONDS) if rate else None
         )
         self._refusals = RateLimitItemPerMinute(REFUSALS_PER_MINUTE)
+        self._entries = RateLimitItemPerMinute(ENTRIES_PER_MINUTE)
 
     def take(self, principal: Principal, method: str, path: str) -> RateState | None:
         """Take the units of a request with a token; None where there is no limit.
@@ -97,6 +100,22 @@ class EdgeRateLimits:
             error.retry_after = 60.0
             raise error
 
+    def check_entry(self, address: str) -> None:
+        """Let an address try a way in: a sign-in, a link, the logout of a provider.
+
+        Raises:
+            RateExceeded: too many requests from there were refused.
+        """
+        if self._client is not None and not self._limiter.test(self._entries, _entry(address)):
+            error = RateExceeded("Too many sign-ins from this address were refused.")
+            error.retry_after = 60.0
+            raise error
+
+    def note_entry(self, address: str) -> None:
+        """Count a request that was refused at a way in, or one that costs what a refusal costs."""
+        if self._client is not None:
+            self._limiter.hit(self._entries, _entry(address))
+
     def _take(self, key: str, cost: int) -> RateState | None:
         item = self._client
         if item is None:
@@ -115,3 +134,7 @@ class EdgeRateLimits:
             error.retry_after = float(reset)
             raise error
         return state
+
+
+def _entry(address: str) -> str:
+    return f"entry/{peer_name(address)}"

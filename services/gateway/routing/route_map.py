@@ -61,6 +61,27 @@ OWN_PREFIX: Final = "/api/gateway"
 """Below it the gateway's own API has the same form of address as those of the services."""
 UPSTREAMS: Final = (*_API_SERVICES, FLOWER)
 
+_WAYS_IN: Final = "/v1/sign-in"
+_PROVIDER_BEGIN: Final = "/v1/sign-in/provider"
+_CONSOLE_FORMS: Final = frozenset({"/console/sign-in", "/console/welcome"})
+
+
+def find_way_in(method: str, path: str) -> Literal["counted", "open"] | None:
+    """Whether strangers come in by an own path of the gateway, and so are limited by address.
+
+    Args:
+        method: of the request.
+        path: decoded.
+
+    Returns:
+        `counted` where each request has a cost (a sign-in at a provider writes a row and fetches
+        the provider's description), `open` where a refused one counts; None for other paths.
+    """
+    if path == _PROVIDER_BEGIN:
+        return "counted"
+    is_form = method == "POST" and path in _CONSOLE_FORMS
+    return "open" if is_form or path.startswith(_WAYS_IN) else None
+
 
 class RouteMap:
     """Finds the route of a path.

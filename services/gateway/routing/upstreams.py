@@ -90,7 +90,8 @@ class Upstreams:
     async def _document(self, name: str) -> dict[str, Any] | None:
         try:
             status, body = await self._get(name, b"/openapi.json", _DOCUMENT_SECONDS)
-            document = msgspec.json.decode(body) if status == 200 else None
+            # Hundreds of kilobytes: not on the loop.
+            document = await asyncio.to_thread(msgspec.json.decode, body) if status == 200 else None
         except (SentinelIQError, msgspec.DecodeError):
             return None
         return document if isinstance(document, dict) else None

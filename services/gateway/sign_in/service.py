@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from services.gateway import NAME
+from services.gateway.credentials.guesses import counted_attempt
 from services.gateway.credentials.passkeys import person_of_passkey
 from services.gateway.credentials.relying_party import RelyingParty
 from services.gateway.credentials.second_factor import (
@@ -25,6 +26,7 @@ from services.gateway.sessions.service import (
     end_all,
     find_owner,
 )
+from services.gateway.sign_in.repository import has_signed_in
 from services.gateway.sign_in.schemas import (
     LinkAcceptance,
     LinkView,
@@ -52,8 +54,12 @@ def sign_in(
         RateExceeded: there were too many wrong guesses within an hour.
     """
     try:
-        person = check_password(database, body.login, body.password)
-        methods = ["password", *_second_factor(database, keys, person, body.code)]
+        with counted_attempt(database, device.address, has_signed_in) as attempt:
+            person = check_password(database, body.login, body.password)
+            # The password is right; whoever is asked for a code next has guessed nothing.
+            attempt.is_right = body.code is None
+            methods = ["password", *_second_factor(database, keys, person, body.code)]
+            attempt.is_right = True
         return _begin(database, person, methods, device)
     except SentinelIQError as error:
         log.warning("sign_in.refused", reason=error.message, address=device.address)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from services.gateway.routing.rate_limit import REFUSALS_PER_MINUTE
+import pytest
+
+from services.gateway.routing.rate_limit import ENTRIES_PER_MINUTE, REFUSALS_PER_MINUTE
 from tests.gateway.routing.conftest import RunningGateway
 
 
@@ -36,3 +38,32 @@ def test_guessing_ends_and_valid_tokens_go_on(new_gateway: Callable[..., Running
         assert statuses[:REFUSALS_PER_MINUTE] == [401] * REFUSALS_PER_MINUTE
         assert set(statuses[REFUSALS_PER_MINUTE:]) == {429}
         assert client.get("/api/feeds/v1/echo").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/sign-in"),
+        ("POST", "/v1/sign-in/provider/logout?provider=none"),
+        ("GET", "/v1/sign-in/provider?provider=none"),
+        ("GET", "/api/gateway/v1/sign-in/provider?provider=none"),
+    ],
+)
+def test_an_address_whose_sign_ins_are_refused_has_to_wait(
+    new_gateway: Callable[..., RunningGateway], method: str, path: str
+) -> None:
+    gateway = new_gateway(api_rate="1000", trusted_proxies="127.0.0.1/32")
+    with gateway.client(None) as client:
+
+        def ask(address: str) -> int:
+            headers = {"X-Forwarded-For": address}
+            return client.request(method, path, headers=headers).status_code
+
+        hosts = [f"2001:db8::{number:x}" for number in range(ENTRIES_PER_MINUTE)]
+        assert {ask(host) for host in hosts} == {422}
+        assert ask("2001:db8::ffff") == 429, "of the same network"
+        assert ask("2001:db8:0:1::1") == 422
+        sent = {"X-Forwarded-For": "2001:db8::1"}
+        refused = client.request(method, path, headers=sent)
+        assert int(refused.headers["retry-after"]) == 60
+        assert client.get("/healthz", headers=sent).status_code == 200
