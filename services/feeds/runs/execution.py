@@ -30,7 +30,7 @@ from services.feeds.runs.fetch import fetch_documents
 from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun, Postponed
 from services.feeds.runs.models import ClaimedRun, StoredDocument
 from services.feeds.runs.repository import claims
-from services.feeds.runs.take_back import stored_documents, take_back
+from services.feeds.runs.take_back import remaining_documents, take_back
 from services.feeds.sandbox import document_sandbox
 from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed, FeedColumns
@@ -231,7 +231,10 @@ async def _take_back(
     standing: list[StoredDocument] = []
     if document is not None:
         with run.database.transaction(run.claim.tenant) as session:
-            standing = stored_documents(session, payloads, run.feed.id, document.payload)
+            remaining = remaining_documents(
+                session, payloads, run.feed.id, document.payload, is_list=run.is_list
+            )
+        standing = [StoredDocument(each.payload, file_name=each.file_name) for each in remaining]
     with bulk_slot(run, settings, payloads.size(document.payload) if document else 0):
         return await take_back(run, settings, processor, document, standing)
 

@@ -13,7 +13,7 @@ from services.feeds.runs.models import RESTORABLE_DAYS, NewRun, RunSummary
 from services.feeds.runs.repository import documents, records
 from services.feeds.runs.repository.documents import PublishedDocument
 from services.feeds.runs.service import enqueued
-from services.feeds.runs.take_back import standing_documents
+from services.feeds.runs.take_back import LostDocument, remaining_documents
 from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed
 from shared.auth import Principal
@@ -43,21 +43,22 @@ def retract_run(
     """Take back the document of a run, or tell what that would take back.
 
     Raises:
-        Conflict: the run has published nothing that could be taken back, or it is over already.
+        Conflict: the run has published nothing that could be taken back, it is over already, or
+            the document that a list would go back to is not kept any more.
     """
     with database.transaction(principal.tenant) as session:
         run = records.get_run(session, run_id)
         feed = subscriptions.load_own_feed(session, principal.tenant, run.feed_id)
         subscriptions.lock_feed(session, feed.id)
         document = _retractable(session, payloads, feed, run)
-        standing = standing_documents(session, feed.id, document.payload)
-        before = standing[0] if standing and feed.kind == "snapshot" else None
+        remaining = _remaining(session, payloads, feed, document)
+        before = remaining[0] if remaining and feed.kind == "snapshot" else None
         retraction = Retraction(
             feed.name,
             run.id,
             _named(run),
             before.run_id if before else None,
-            0 if feed.kind == "snapshot" else len(standing),
+            0 if feed.kind == "snapshot" else len(remaining),
             _is_fetched(feed),
             database_now(session) + timedelta(days=RESTORABLE_DAYS),
         )
@@ -164,6 +165,21 @@ def _retractable(
     if not payloads.size(document.payload):
         raise Conflict(f"The document of the run {run.id} is not kept any more.")
     return document
+
+
+def _remaining(
+    session: Session, payloads: PayloadStore, feed: Feed, document: PublishedDocument
+) -> list[PublishedDocument]:
+    """What holds when a document is taken back: the run asks the same.
+
+    Raises:
+        Conflict: a list would go back to a document that is not kept any more.
+    """
+    is_list = feed.kind == "snapshot"
+    try:
+        return remaining_documents(session, payloads, feed.id, document.payload, is_list=is_list)
+    except LostDocument as error:
+        raise Conflict(error.message) from None
 
 
 def _document_of(session: Session, run: RunSummary) -> PublishedDocument | None:

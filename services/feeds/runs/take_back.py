@@ -28,9 +28,24 @@ from services.feeds.snapshots.snapshot import (
     compare,
 )
 from services.feeds.subscriptions.models import FeedColumns
+from shared.errors import InvalidInput
 from shared.settings import Settings
 
 _NO_ROWS: Indices = np.empty(0, np.int64)
+
+
+class LostDocument(InvalidInput):
+    """A list cannot go back to a document that is not kept any more.
+
+    Args:
+        run_id: of the run that published it.
+    """
+
+    def __init__(self, run_id: UUID) -> None:
+        super().__init__(
+            f"The document before, of the run {run_id}, is not kept any more: upload or fetch what "
+            "holds, or take back all that the feed has said."
+        )
 
 
 class _Remainder(NamedTuple):
@@ -53,13 +68,22 @@ def standing_documents(
     return [each for each in published if not each.is_retracted and each.payload != payload]
 
 
-def stored_documents(
-    session: Session, payloads: PayloadStore, feed_id: UUID, payload: str
-) -> list[StoredDocument]:
-    """Those of a feed's standing documents that are stored still, but for one, the newest first."""
+def remaining_documents(
+    session: Session, payloads: PayloadStore, feed_id: UUID, payload: str, *, is_list: bool
+) -> list[PublishedDocument]:
+    """What holds when a document is taken back, the newest first.
+
+    Of a list that is the document before, if there was one; of a stream all others that are kept.
+
+    Raises:
+        LostDocument: the document before of a list is not kept any more.
+    """
     standing = standing_documents(session, feed_id, payload)
-    stored = [each for each in standing if payloads.size(each.payload)]
-    return [StoredDocument(each.payload, file_name=each.file_name) for each in stored]
+    if not is_list:
+        return [each for each in standing if payloads.size(each.payload)]
+    if standing and not payloads.size(standing[0].payload):
+        raise LostDocument(standing[0].run_id)
+    return standing[:1]
 
 
 async def take_back(

@@ -155,6 +155,41 @@ def test_after_thirty_days_nothing_is_restored(
     assert "more than 30 days ago" in refusal(desk, base, "restore")
 
 
+def lose_document(desk: Desk, settings: Settings, run: dict[str, Any]) -> None:
+    """The file of a run's document is gone from the data folder."""
+    digest = column(desk.own, "SELECT payload FROM run WHERE id = :id", id=run["id"])
+    [path] = settings.data_dir.rglob(f"{digest}.zst")
+    path.unlink()
+
+
+def test_a_list_does_not_go_back_to_a_document_that_is_lost(
+    desk: Desk, settings: Settings, base: dict[str, Any]
+) -> None:
+    bad = desk.upload(listed(*range(10, 90)))
+    desk.done(bad)
+    lose_document(desk, settings, base)
+    preview = desk.client.post(f"/v1/runs/{bad['id']}/retract", json={"dry_run": True})
+    assert preview.status_code == 409
+    assert f"of the run {base['id']}, is not kept any more" in preview.json()["title"]
+    assert "is not kept any more" in refusal(desk, bad)
+    assert column(desk.own, "SELECT count(*) FROM run WHERE input = 'retraction'") == 0
+    assert feed_of(desk, bad)["listed"] == 80
+
+
+def test_a_document_that_is_lost_before_the_run_begins_ends_it_unpublished(
+    desk: Desk, settings: Settings, base: dict[str, Any]
+) -> None:
+    bad = desk.upload(listed(*range(10, 90)))
+    desk.done(bad)
+    run = retract(desk, bad)["run"]
+    lose_document(desk, settings, base)
+    done = desk.done(run)
+    assert done["state"] == "failed"
+    assert "is not kept any more" in str(done["error"])
+    assert not desk.published(run)
+    assert feed_of(desk, bad)["listed"] == 80
+
+
 def test_another_tenant_takes_nothing_back(
     desk: Desk, base: dict[str, Any], client_for: Any
 ) -> None:
