@@ -132,6 +132,31 @@ def test_what_has_no_access_gets_nothing(
     assert renewed not in str(stored)
 
 
+def test_texts_that_read_as_networks_or_names_reach_no_device(lists: Lists) -> None:
+    for protected in ("acmecorp.com", "203.0.113.0/24"):
+        body = {"value": protected}
+        assert lists.client.post("/v1/protected-values", json=body).status_code == 201
+    texts = (
+        ("user-agent", "0.0.0.0/0"),
+        ("mutex", "203.0.113.0/24"),
+        ("file-name", "acmecorp.com"),
+        ("file-name", "update.zip"),
+        ("url", "http://www.acmecorp.com./login"),
+        ("ipv4-addr", "198.51.100.66"),
+    )
+    sightings = [
+        {"type": type_, "value": value, "kind": "confirmed-malicious"} for type_, value in texts
+    ]
+    answer = lists.client.post("/v1/sightings", json={"sightings": sightings})
+    assert answer.status_code in {200, 201}
+    lists.follow()
+    view = lists.create("observable.score >= 20", tlp_ceiling="red")
+    assert lists.values(view["id"]) == ["198.51.100.66", "update.zip"]
+    token = consumer(lists, view)["token"]
+    text = lists.client.get(f"/lists/{token}/addresses.plain").text
+    assert [line for line in text.splitlines() if line[:1] != "#"] == ["198.51.100.66"]
+
+
 def test_holders_tell_who_still_has_a_value(lists: Lists, view: dict) -> None:
     first = consumer(lists, view, name="first")["token"]
     second = consumer(lists, view, name="second")["token"]

@@ -8,6 +8,7 @@ import json
 import re
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import ada_url
 import pytest
@@ -46,6 +47,29 @@ class TestPlain(ListFormatContract):
 
     def read(self, text: str) -> set[str]:
         return {line.strip() for line in lines_of(text)}
+
+    @pytest.mark.parametrize(
+        ("type_", "value"),
+        [
+            ("user-agent", "0.0.0.0/0"),
+            ("mutex", "203.0.113.0/24"),
+            ("mutex", "203.0.113.1-203.0.113.9"),
+            ("file-name", "update.zip"),
+            ("file-name", "com"),
+            ("file-path", "bad.example.com/x"),
+            ("user-agent", "http://bad.example.com/"),
+            ("user-agent", "a@mail.example.com"),
+        ],
+    )
+    def test_what_reads_as_another_type_is_left_out(self, type_: str, value: str) -> None:
+        rows = [
+            (type_, value, 80, 1, MOMENT, UUID(int=1)),
+            ("mutex", "Global\\evil", 80, 2, MOMENT, UUID(int=2)),
+            ("ipv4-addr", "198.51.100.0/24", 80, 3, MOMENT, UUID(int=3)),
+        ]
+        text, account = write(self.format, rows)
+        assert lines_of(text) == ["Global\\evil", "198.51.100.0/24"]
+        assert dict(account.left_out) == {"its reader would read it otherwise": 1}
 
 
 class TestCsv(ListFormatContract):

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import ada_url
 
 from services.observables.dissemination.lists.profiles import PROFILES, WidthProfile
+from services.observables.list_formats.readings import RESERVED_NAMES, readings_of
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, normalise
 from shared.stix.domains import split_domain
@@ -33,8 +34,6 @@ GUARDS: Final = (TLP, CHARACTERS, WIDTH, SPECIAL, SUFFIX, PROTECTED, ALLOW_LISTE
 
 _NETWORK_TYPES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
 _NAME_TYPES: Final = frozenset({"domain-name", "url", "email-addr"})
-_RESERVED_NAMES: Final = frozenset({"localhost", "local", "internal", "invalid", "onion", "arpa"})
-"""Top-level names that no one registers; `arpa` has the names of addresses."""
 _SPECIAL: Final = tuple(
     map(
         ip_network,
@@ -103,10 +102,24 @@ class Guard:
         elif type_ in _NAME_TYPES:
             reason = self._name_refusal(type_, value)
         else:
-            reason = None
+            reason = self._misreading_refusal(type_, value)
         if reason is None and is_allow_listed:
             return ALLOW_LISTED
         return reason
+
+    def _misreading_refusal(self, type_: str, value: str) -> str | None:
+        """The guard of what a device would take a text for: an address, a name or a URL.
+
+        A single word is no suffix here: there are mutexes that are named like top-level names.
+        """
+        for other, text in readings_of(type_, value):
+            if other in _NETWORK_TYPES:
+                reason = self._network_refusal(text)
+            else:
+                reason = self._name_refusal(other, text)
+            if reason is not None and (reason != SUFFIX or "." in value):
+                return reason
+        return None
 
     def _network_refusal(self, value: str) -> str | None:
         network = _network(value)
@@ -121,13 +134,13 @@ class Guard:
     def _name_refusal(self, type_: str, value: str) -> str | None:
         host = _host(type_, value)
         if host is None:
-            return None
+            return CHARACTERS
         network = _network(host) if host[-1:].isdigit() or ":" in host else None
         if network is not None:
             if _touches(network, _SPECIAL):
                 return SPECIAL
             return PROTECTED if _touches(network, self._networks) else None
-        if host.rpartition(".")[2] in _RESERVED_NAMES:
+        if host.rpartition(".")[2] in RESERVED_NAMES:
             return SPECIAL
         if type_ == "domain-name" and split_domain(host).registrable is None:
             return SUFFIX
@@ -195,12 +208,15 @@ def _network(value: str) -> Network | None:
 
 
 def _host(type_: str, value: str) -> str | None:
-    """The host that a name, URL or address of mail is about."""
+    """The host that a name, URL or address of mail is about; None if it has none.
+
+    WHATWG has the host canonical but for the dots behind it, which every resolver passes over.
+    """
     if type_ == "domain-name":
         return value
     if type_ == "email-addr":
         return value.rpartition("@")[2]
     try:
-        return ada_url.URL(value).hostname.strip("[]") or None
+        return ada_url.URL(value).hostname.strip("[].") or None
     except ValueError:
         return None
