@@ -18,6 +18,7 @@ from services.observables.dissemination.membership.subjects import (
     read_states,
     subject_of,
 )
+from services.observables.dissemination.retries import RetrySchedule
 from shared.clock import database_now
 from shared.database import PLATFORM, Database
 from shared.errors import SentinelIQError
@@ -29,22 +30,36 @@ log = get_logger(__name__)
 
 PATIENCE: Final = 300
 """Seconds that one statement may take."""
+_RETRIES: Final = RetrySchedule()
 
 _Row = tuple[UUID, str, str, int, str | None]
 
 
 def fill_lists(database: Database) -> int:
-    """Fill all lists that were edited since they were filled; how many were."""
+    """Fill all lists that were edited since they were filled; how many were.
+
+    A list that cannot be filled is tried again later and later, unless it is edited.
+    """
     with database.transaction(PLATFORM) as session:
         waiting = changes.unfilled(session)
     filled = 0
-    for _, list_id in waiting:
+    for list_id, revision in waiting:
+        if not _RETRIES.is_due((list_id, revision)):
+            continue
         try:
             filled += fill_list(database, list_id)
         except SentinelIQError as error:
-            log.warning("list.not_filled", list=str(list_id), reason=error.message)
+            pause = _RETRIES.note_failure((list_id, revision))
+            log.warning(
+                "list.not_filled",
+                list=str(list_id),
+                reason=error.message,
+                again_in_seconds=pause,
+            )
             with database.transaction(PLATFORM) as session:
                 changes.note_failure(session, list_id, error.message)
+        else:
+            _RETRIES.note_success((list_id, revision))
     return filled
 
 

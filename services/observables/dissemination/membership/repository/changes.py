@@ -49,11 +49,14 @@ FROM unnest(CAST(:lists AS uuid[]), CAST(:ids AS uuid[]), CAST(:scores AS smalli
     AS fresh (list_id, observable_id, score)
 WHERE list_entry.list_id = fresh.list_id AND list_entry.observable_id = fresh.observable_id
 """)
+# What an event has granted a grace, or refused, since the sweep chose its rows stays as it is.
 _DATE: Final = sa.text("""
 UPDATE list_entry SET is_dated = true, leaves_at = dated.leaves_at
 FROM unnest(CAST(:lists AS uuid[]), CAST(:ids AS uuid[]), CAST(:moments AS timestamptz[]))
     AS dated (list_id, observable_id, leaves_at)
 WHERE list_entry.list_id = dated.list_id AND list_entry.observable_id = dated.observable_id
+    AND (list_entry.leaves_at <= now()
+        OR (NOT list_entry.is_dated AND list_entry.refused_by IS NULL))
 """)
 # A second event that does not match prolongs no grace.
 _GRACE: Final = sa.text("""
@@ -119,9 +122,9 @@ def lock_some(session: Session, list_ids: Collection[UUID]) -> list[ListRow]:
     return [ListRow(*row) for row in session.execute(query.with_for_update(key_share=True))]
 
 
-def unfilled(session: Session) -> list[tuple[str, UUID]]:
-    """Tenant and id of the lists that were edited since they were filled."""
-    query = sa.select(LIST.c.tenant, LIST.c.id).where(LIST.c.filled_revision < LIST.c.revision)
+def unfilled(session: Session) -> list[tuple[UUID, int]]:
+    """Id and revision of the lists that were edited since they were filled."""
+    query = sa.select(LIST.c.id, LIST.c.revision).where(LIST.c.filled_revision < LIST.c.revision)
     return [(row[0], row[1]) for row in session.execute(query.order_by(LIST.c.updated_at))]
 
 
@@ -196,7 +199,7 @@ def grant_grace(session: Session, entries: Sequence[tuple[UUID, UUID]], moment: 
 
 
 def date_entries(session: Session, entries: Sequence[tuple[UUID, UUID, datetime | None]]) -> None:
-    """Store when entries leave, by list and observable."""
+    """Store when members leave that are undated or due, by list and observable."""
     if entries:
         moments = [entry[2] for entry in entries]
         session.execute(_DATE, _pairs(entries) | {"moments": moments})
