@@ -12,6 +12,8 @@ from services.gateway.console.visits import ConsoleVisit, Screen
 _DOMAINS: Final = ("enterprise-attack", "mobile-attack", "ics-attack")
 _PAGE: Final = 500
 _MOST_PAGES: Final = 6
+_MOST_IN_LAYER: Final = 1_000
+"""Techniques of a layer: more would make too long an address."""
 _HEAT: Final = {"added": 4, "renamed": 3, "changed": 2, "revoked": 1, "deprecated": 1}
 """How strongly what a release did to a technique shows."""
 
@@ -89,9 +91,22 @@ async def show_technique(visit: ConsoleVisit) -> Response:
 
 
 async def export_layer(visit: ConsoleVisit) -> Response:
-    """A layer for the ATT&CK Navigator."""
+    """A layer for the ATT&CK Navigator, with the colours of the matrix."""
     domain = visit.place("domain")
-    answer = await visit.get("mitre", f"/v1/releases/{domain}/navigator")
+    releases, techniques = await asyncio.gather(
+        visit.get("mitre", "/v1/releases", domain=domain), _techniques(visit, domain)
+    )
+    if techniques.refusal is not None:
+        return visit.refused(techniques.refusal)
+    current = next((item for item in releases.items if item["current"]), None)
+    heat = _heat((current or {}).get("diff") or {})
+    scored = [f"{attack_id}:{strength * 25}" for attack_id, (_, strength) in heat.items()]
+    plain = [technique["attack_id"] for technique in techniques.items]
+    answer = await visit.get(
+        "mitre",
+        f"/v1/releases/{domain}/navigator",
+        technique=(scored or plain)[:_MOST_IN_LAYER],
+    )
     if answer.refusal is not None:
         return visit.refused(answer.refusal)
     return Response(
