@@ -150,7 +150,7 @@ def invite(
             digest=digest_of(secret),
             role=body.role,
             login=body.login,
-            created_by=principal.actor,
+            created_by=_maker(principal),
         )
         _audit(
             session,
@@ -188,7 +188,7 @@ def let_reset(
             role=principal.role.name,
             person_id=person_id,
             login=member.login,
-            created_by=principal.actor,
+            created_by=_maker(principal),
         )
         _audit(session, principal, principal.tenant, "members.let_reset", member.login)
     return _link(base_url, invitation, secret)
@@ -246,6 +246,15 @@ def open_invitation(session: Session, secret: str) -> StoredInvitation:
     if invitation is None or not _may_grant(session, invitation):
         raise Unauthenticated(_INVITATION_ENDED)
     return invitation
+
+
+def _maker(principal: Principal) -> str:
+    """Return who makes an invitation: a person's login, or the token of the command line.
+
+    A token may name the actor like a person who holds less.
+    """
+    is_person = principal.token is not None and principal.token.grant
+    return principal.actor if is_person else f"token:{principal.actor}"
 
 
 def _may_grant(session: Session, invitation: StoredInvitation) -> bool:
