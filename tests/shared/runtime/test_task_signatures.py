@@ -123,7 +123,11 @@ def refused(own: Database) -> list[Any]:
         return [row.details for row in session.execute(sa.text(query))]
 
 
-def test_forged_messages_are_dropped_and_told_once(
+def refused_count(own: Database) -> int:
+    return sum(int(entry["count"]) for entry in refused(own))
+
+
+def test_forged_messages_are_dropped_and_told_in_bulk(
     app: Celery, broker: Broker, worker: SupervisedWorker, own: Database
 ) -> None:
     connection = broker.client()
@@ -144,18 +148,21 @@ def test_forged_messages_are_dropped_and_told_once(
     ).decode()
     old["headers"] = {}
     forged.append(old)
-    for message in forged:
-        connection.lpush("feeds", json.dumps(message))
+    texts = [json.dumps(message) for message in forged]
     for number in range(1000):
         unsigned["headers"]["id"] = unsigned["properties"]["delivery_tag"] = str(number)
-        connection.lpush("feeds", json.dumps(unsigned))
-    connection.lpush("feeds", json.dumps(good))
+        texts.append(json.dumps(unsigned))
+    connection.lpush("feeds", *texts, json.dumps(good))
     wait_for(worker.has("good"), 60, "the good message runs")
-    wait_for(lambda: bool(refused(own)), 30, "the audit tells")
+    wait_for(
+        lambda: refused_count(own) == 1005,
+        2 * task_refusals.REPORT_SECONDS,
+        "the audit tells of all",
+    )
     assert worker.lines == ["good"]
-    (details,) = refused(own)
-    assert details["count"] == "1005"
-    assert (details["task"], details["tenant"]) == (TASK, "acme")
+    # The second entry is of a worker that the machine held up for longer than it gathers.
+    assert len(refused(own)) <= 2
+    assert {(entry["task"], entry["tenant"]) for entry in refused(own)} == {(TASK, "acme")}
     assert worker.exit_codes == []
     assert connection.llen("feeds") == connection.hlen("unacked") == 0
 
