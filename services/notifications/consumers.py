@@ -22,7 +22,7 @@ SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
 ]
 
 SWEEPS: Final = [
-    Sweep("due-deliveries", 10.0, wake_if_due),
+    Sweep("due-deliveries", 5.0, wake_if_due),
     Sweep("group-windows", 1.0, end_due_windows),
     Sweep("group-reminders", 10.0, remind_of_groups),
     Sweep("quiet-hours", 10.0, release_quiet),

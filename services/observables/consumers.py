@@ -22,16 +22,19 @@ from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
 from shared.sealed_rows import RESEAL_SECONDS
 
+_PACE_SECONDS: Final = 0.2
+"""Enrichment and lists follow changes within seconds: a stream of single ones is taken in pieces."""
+
 SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(OBSERVED, handle_observed, repair=expectations.request_statements),
     Subscription(FINISHED, handle_finished, repair=expectations.request_statements),
     Subscription(TECHNIQUES, handle_techniques),
-    Subscription(CHANGED, handle_changed),
+    Subscription(CHANGED, handle_changed, pace=_PACE_SECONDS),
 ]
 
 LIST_SUBSCRIPTIONS: list[Subscription[Any]] = [
     # A list sees the public observables of all, and its own tenant's.
-    Subscription(CHANGED, handle_changes, platform=True),
+    Subscription(CHANGED, handle_changes, platform=True, pace=_PACE_SECONDS),
 ]
 """Of a group of its own: a long list keeps nothing else waiting."""
 

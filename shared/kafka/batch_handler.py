@@ -55,12 +55,15 @@ class Subscription(Generic[T]):
         repair: asks those who published the topic's events for what a gap in the log has taken,
             inside the transaction that notes the gap; returns what it asked for. Without it the
             operator has to send events again.
+        pace: the least seconds between two transactions of a partition. A single event is handled
+            at once; what follows it within the time is handled together, where nobody waits for it.
     """
 
     topic: Topic[T]
     handle: Callable[[Session, Sequence[Event[T]]], None]
     platform: bool = False
     repair: Callable[[Session, LogGap], str] | None = None
+    pace: float = 0.0
 
 
 class PartitionHalted(Exception):

@@ -232,13 +232,17 @@ class Consumer:
             The position behind the last record.
         """
         ends = time.monotonic() + _CHECK_SECONDS
+        pace = self._handlers[partition.topic].subscription.pace
+        started = -pace
         while time.monotonic() < ends:
+            await asyncio.sleep(started + pace - time.monotonic())
             polled = await consumer.getmany(partition, timeout_ms=1000, max_records=_BATCH_RECORDS)
             records = polled.get(partition, [])
             if records and not is_unbroken():
                 return position
             if not records and state.is_report_due:
                 await self._retry(partition, state.report_refusals)
+            started = time.monotonic() if records else started
             for batch in _batches(records):
                 refused = await self._retry(partition, partial(commit, batch, position))
                 state.note_refused(refused)

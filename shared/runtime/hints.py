@@ -31,6 +31,8 @@ Sender and worker compare their own clocks here, so it is much longer than the c
 """
 
 _PREFIX: Final = "sentineliq.hint."
+_SENT: Final = b"1"
+"""The value of a mark whose message no task has begun."""
 _TIMEOUT_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 5.0
 """Seconds for which a broker that did not answer is not asked again.
@@ -119,7 +121,7 @@ def mark(task: str, args: tuple[object, ...]) -> bool:
         return True
     with broker.client() as client, client.pipeline(transaction=False) as pipeline:
         pipeline.llen(QUEUES[task.partition(".")[0]])
-        pipeline.set(_key(task, args), 1, nx=True, ex=HINT_SECONDS)
+        pipeline.set(_key(task, args), _SENT, nx=True, ex=HINT_SECONDS)
         length, is_new = pipeline.execute()
     if is_new and int(length) >= QUEUE_LIMIT:
         unmark(task, args)
@@ -137,6 +139,32 @@ def unmark(task: str, args: tuple[object, ...]) -> None:
     if broker is not None:
         with broker.client() as client:
             client.delete(_key(task, args))
+
+
+def hold(task: str, args: tuple[object, ...], holder: str, seconds: int) -> bool:
+    """Mark a hint as outstanding for a time: its task runs, and finds new rows by itself.
+
+    Args:
+        task: its name.
+        args: its arguments.
+        holder: tells the run of the task from others.
+        seconds: how long the mark lasts unless it is held again.
+
+    Returns:
+        False if another run holds it. Two that begin at once may both hold it for a moment.
+
+    Raises:
+        redis.RedisError: the broker does not answer, or accepts nothing.
+    """
+    broker = open_broker()
+    if broker is None:
+        return True
+    with broker.client() as client:
+        present = client.get(_key(task, args))
+        if present not in (None, _SENT, holder.encode()):
+            return False
+        client.set(_key(task, args), holder, ex=seconds)
+    return True
 
 
 def forget_marks(service: str) -> None:

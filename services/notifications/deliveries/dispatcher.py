@@ -4,14 +4,18 @@ A slow receiver occupies only its own slots. Deliveries that become due meanwhil
 once, up to `_SLOTS` at a time, `_SLOTS_PER_CHANNEL` for one channel and `_SLOTS_PER_DESTINATION`
 for one tenant's channels to one receiver. Tenants take turns, and none has more slots than are
 free, so that a slot is there for the alert of a tenant whose neighbour's receivers hang.
+
+A round is one transaction: it records the results of the round before, and claims what is due.
+After the last delivery a worker stays awake for some seconds, and hears of the next by the
+database, not by the queue.
 """
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -35,6 +39,7 @@ from services.notifications.deliveries.message import notification_of
 from services.notifications.deliveries.records import ClaimedDelivery, Delivery
 from services.notifications.deliveries.results import write_results
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS
+from services.notifications.deliveries.wakeup import Vigil, listening
 from services.notifications.pauses.service import paused_channels, take_probes
 from shared import shutdown
 from shared.database import PLATFORM, Database
@@ -49,6 +54,13 @@ _SLOTS_PER_CHANNEL: Final = 10
 _SLOTS_PER_DESTINATION: Final = 20
 _BATCH: Final = 10
 _POLL_SECONDS: Final = 0.25
+"""The longest time between two looks for what is due."""
+_PACE_SECONDS: Final = 0.02
+"""The least time between two rounds: what comes within it is claimed and recorded together."""
+_VIGIL_SECONDS: Final = 2.0
+"""For so long an idle worker stays awake."""
+_KEEP_SECONDS: Final = 1.0
+"""Between two signs that it is awake."""
 _RATE_SECONDS: Final = 2.0
 """A channel whose receiver takes nothing for longer gets no more claims: leases do not wait."""
 _RUN_SECONDS: Final = (240.0, 480.0)
@@ -78,7 +90,8 @@ class _Slot(NamedTuple):
     destination: str
 
 
-_Attempt = asyncio.Task[tuple[_Job, AttemptResult]]
+_Ended = tuple[_Job, AttemptResult]
+_Attempt = asyncio.Task[_Ended]
 
 
 @dataclass(slots=True)
@@ -99,6 +112,8 @@ class DeliveryDispatcher:
         settings: name the private networks that may be reached, and the address of the API.
         wake_successor: called when the run's time is over, so that another worker goes on at once.
         seconds: of the run; by default a random time.
+        vigil: says that the worker stays awake after the last delivery; without it the run ends
+            when nothing is due.
     """
 
     def __init__(
@@ -107,6 +122,7 @@ class DeliveryDispatcher:
         settings: Settings,
         wake_successor: Callable[[], None] | None = None,
         seconds: float | None = None,
+        vigil: Vigil | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
@@ -120,6 +136,13 @@ class DeliveryDispatcher:
         self._clients: dict[UUID, GuardedClient] = {}
         self._counts = DispatchCounts()
         self._free_at: dict[UUID, float] = {}
+        self._ended: list[_Attempt] = []
+        self._news = asyncio.Event()
+        self._vigil = vigil
+        self._is_leaving = False
+        self._is_last_look = False
+        self._busy_at = time.monotonic()
+        self._keep_at = 0.0
 
     def run(self) -> DispatchCounts:
         """Deliver what is due.
@@ -134,48 +157,100 @@ class DeliveryDispatcher:
     async def _run_until(self, end: float) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cancel_running)
+            if self._vigil is not None:
+                await stack.enter_async_context(listening(self._database, self._news))
             while True:
-                if not self._counts.has_more and self._is_over(end):
+                started = time.monotonic()
+                if not self._is_leaving and self._is_over(end):
                     await self._hand_over()
-                jobs = [] if self._counts.has_more else await self._claim_jobs()
+                self._news.clear()
+                jobs = await self._exchange()
                 for job in jobs:
                     await self._start(job, stack)
-                if not self._running:
+                await self._keep_vigil(len(jobs))
+                if not self._running and not self._ended and not await self._stays_awake():
                     break
                 # A full claim means that more is due: claim again at once.
-                pause = 0.0 if len(jobs) == _BATCH else _POLL_SECONDS
-                ended, _ = await asyncio.wait(
-                    self._running, timeout=pause, return_when=asyncio.FIRST_COMPLETED
-                )
-                if ended:
-                    await self._record(ended)
+                if len(jobs) < _BATCH:
+                    await self._wait_for_news(started)
+
+    async def _wait_for_news(self, started: float) -> None:
+        """Wait until deliveries are stored, or attempts have ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._news.wait()
+        await asyncio.sleep(started + _PACE_SECONDS - time.monotonic())
+
+    async def _keep_vigil(self, claimed: int) -> None:
+        """Say that this worker is awake, unless there is enough to do for others too."""
+        now = time.monotonic()
+        if claimed:
+            self._busy_at = now
+            self._is_last_look = False
+        if self._vigil is None or self._is_leaving or self._is_last_look or now < self._keep_at:
+            return
+        self._keep_at = now + _KEEP_SECONDS
+        if claimed == _BATCH:
+            await asyncio.to_thread(self._vigil.end)
+        elif not await asyncio.to_thread(self._vigil.keep):
+            # Another one is awake, and what is due is not too much for one.
+            self._is_leaving = True
+
+    async def _stays_awake(self) -> bool:
+        """Whether a run goes on that has nothing to do."""
+        if self._vigil is None or self._is_leaving or self._is_last_look:
+            return False
+        if time.monotonic() - self._busy_at >= _VIGIL_SECONDS:
+            await asyncio.to_thread(self._vigil.end)
+            # Deliveries that were stored before have sent no message.
+            self._is_last_look = True
+            self._news.set()
+        return True
 
     def _is_over(self, end: float) -> bool:
         return time.monotonic() >= end or shutdown.is_requested()
 
     async def _hand_over(self) -> None:
         """Claim nothing more: what is due from now on is another worker's."""
+        self._is_leaving = True
         self._counts.has_more = True
+        if self._vigil is not None:
+            await asyncio.to_thread(self._vigil.end)
         if self._wake_successor is not None:
             await asyncio.to_thread(self._wake_successor)
 
-    async def _claim_jobs(self) -> list[_Job]:
-        count = min(_SLOTS - len(self._running), _BATCH)
-        if count <= 0:
+    async def _exchange(self) -> list[_Job]:
+        """Record what has ended, and claim what is due, in one transaction."""
+        results = [task.result() for task in self._ended]
+        self._ended = []
+        count = 0 if self._is_leaving else min(_SLOTS - len(self._running), _BATCH)
+        if not results and count <= 0:
             return []
-        return await asyncio.to_thread(self._claim, count)
+        return await asyncio.to_thread(self._record_and_claim, results, count)
 
-    def _claim(self, count: int) -> list[_Job]:
+    def _record_and_claim(self, results: Sequence[_Ended], count: int) -> list[_Job]:
+        states: list[str | None] = []
+        jobs: list[_Job] = []
         with self._database.transaction(PLATFORM) as session:
-            claims = self._claim_in_turn(session, count)
-            if not claims:
-                return []
-            deliveries = [claimed.delivery for claimed in claims]
-            channels = find_channels(session, {delivery.channel_id for delivery in deliveries})
-            matches = repository.first_matches(
-                session, [delivery.id for delivery in deliveries], MAX_MATCHES
-            )
-            receipts = repository.opening_receipts(session, deliveries)
+            if results:
+                states = write_results(session, [(job.claimed, result) for job, result in results])
+            if count > 0:
+                jobs = self._claim(session, count)
+        self._counts.delivered += states.count("delivered")
+        self._counts.failed += states.count("failed")
+        self._counts.retrying += states.count("pending")
+        return jobs
+
+    def _claim(self, session: Session, count: int) -> list[_Job]:
+        claims = self._claim_in_turn(session, count)
+        if not claims:
+            return []
+        deliveries = [claimed.delivery for claimed in claims]
+        channels = find_channels(session, {delivery.channel_id for delivery in deliveries})
+        matches = repository.first_matches(
+            session, [delivery.id for delivery in deliveries], MAX_MATCHES
+        )
+        receipts = repository.opening_receipts(session, deliveries)
         return [
             _Job(
                 claimed,
@@ -239,6 +314,12 @@ class DeliveryDispatcher:
         task = asyncio.create_task(self._attempt(job, self._clients[channel_id]))
         destination = destination_of(job.channel) if job.channel else ""
         self._running[task] = _Slot(job.claimed.delivery.tenant, channel_id, destination)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: _Attempt) -> None:
+        del self._running[task]
+        self._ended.append(task)
+        self._news.set()
 
     async def _attempt(self, job: _Job, outbound: GuardedClient) -> tuple[_Job, AttemptResult]:
         channel = job.channel
@@ -271,22 +352,11 @@ class DeliveryDispatcher:
         self._free_at[channel_id] = start + 60.0 / kind.limits.per_minute
         await asyncio.sleep(start - time.monotonic())
 
-    async def _record(self, ended: set[_Attempt]) -> None:
-        await asyncio.to_thread(self._write_results, [task.result() for task in ended])
-        for task in ended:
-            del self._running[task]
-
-    def _write_results(self, results: list[tuple[_Job, AttemptResult]]) -> None:
-        with self._database.transaction(PLATFORM) as session:
-            states = write_results(session, [(job.claimed, result) for job, result in results])
-        self._counts.delivered += states.count("delivered")
-        self._counts.failed += states.count("failed")
-        self._counts.retrying += states.count("pending")
-
     async def _cancel_running(self) -> None:
-        for task in self._running:
+        running = list(self._running)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _obstacle(delivery: Delivery, channel: Channel) -> SentinelIQError | None:
