@@ -61,6 +61,8 @@ _VIGIL_SECONDS: Final = 2.0
 """For so long an idle worker stays awake."""
 _KEEP_SECONDS: Final = 1.0
 """Between two signs that it is awake."""
+_BACKLOG_CLAIMS: Final = 20
+"""After so many full claims in a row there is enough to do for a second worker."""
 _RATE_SECONDS: Final = 2.0
 """A channel whose receiver takes nothing for longer gets no more claims: leases do not wait."""
 _RUN_SECONDS: Final = (240.0, 480.0)
@@ -142,6 +144,7 @@ class DeliveryDispatcher:
         self._is_leaving = False
         self._is_last_look = False
         self._busy_at = time.monotonic()
+        self._full_claims = 0
         self._keep_at = 0.0
 
     def run(self) -> DispatchCounts:
@@ -187,12 +190,13 @@ class DeliveryDispatcher:
         if claimed:
             self._busy_at = now
             self._is_last_look = False
+        self._full_claims = self._full_claims + 1 if claimed == _BATCH else 0
         if self._vigil is None or self._is_leaving or self._is_last_look or now < self._keep_at:
             return
         self._keep_at = now + _KEEP_SECONDS
-        if claimed == _BATCH:
+        if self._full_claims >= _BACKLOG_CLAIMS:
             await asyncio.to_thread(self._vigil.end)
-        elif not await asyncio.to_thread(self._vigil.keep):
+        elif not await asyncio.to_thread(self._vigil.keep) and not self._full_claims:
             # Another one is awake, and what is due is not too much for one.
             self._is_leaving = True
 

@@ -62,6 +62,18 @@ _REPLAY = sa.text(
     " group_id, window_number, kind, total_count, severity, labels, reason, due_at, id"
     " FROM delivery WHERE id = :original"
 )
+# As `LeasedTable.complete`, for many at once.
+_COMPLETE = sa.text(
+    "UPDATE delivery SET state = 'delivered', holder = NULL, lease_until = NULL,"
+    " finished_at = now(), error = NULL, response_status = result.status,"
+    " receipt = result.receipt, is_outcome_unknown = false,"
+    " is_maybe_repeated = delivery.is_maybe_repeated OR result.is_maybe_repeated"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:holders AS uuid[]), CAST(:statuses AS smallint[]),"
+    " CAST(:receipts AS text[]), CAST(:repeated AS boolean[]))"
+    " AS result (id, holder, status, receipt, is_maybe_repeated)"
+    " WHERE delivery.id = result.id AND delivery.holder = result.holder"
+    " AND delivery.state = 'delivering' RETURNING delivery.id"
+)
 # The expression of the index `delivery_due`, so that a claim reads only the rows that it takes.
 _DUE_AT = sa.func.coalesce(DELIVERY.c.lease_until, DELIVERY.c.next_attempt_at)
 _EARLIER = DELIVERY.alias("earlier")
@@ -189,14 +201,18 @@ def first_matches(
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def complete(session: Session, claimed: ClaimedDelivery, outcome: DeliveryOutcome) -> None:
-    """End a delivery that was accepted.
-
-    Raises:
-        LeaseLost: another worker has claimed it.
-    """
-    values = {**_written(outcome), "receipt": outcome.receipt}
-    DELIVERIES.complete(session, claimed.holder, claimed.delivery.id, "delivered", values)
+def complete_all(
+    session: Session, accepted: Sequence[tuple[ClaimedDelivery, DeliveryOutcome]]
+) -> set[UUID]:
+    """End deliveries that were accepted; the ids of those that no other worker has claimed."""
+    values = {
+        "ids": [claimed.delivery.id for claimed, _ in accepted],
+        "holders": [claimed.holder for claimed, _ in accepted],
+        "statuses": [outcome.status for _, outcome in accepted],
+        "receipts": [outcome.receipt for _, outcome in accepted],
+        "repeated": [outcome.is_maybe_repeated for _, outcome in accepted],
+    }
+    return set(session.scalars(_COMPLETE, values))
 
 
 def fail(

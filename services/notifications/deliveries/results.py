@@ -37,10 +37,45 @@ def write_results(session: Session, results: Sequence[Result]) -> list[str | Non
     Returns:
         Each delivery's new state; None if another worker has claimed it meanwhile.
     """
-    states = [_write_result(session, claimed, result) for claimed, result in results]
+    accepted = [(claimed, _outcome(result)) for claimed, result in results if result.error is None]
+    completed = repository.complete_all(session, accepted) if accepted else set()
+    states: list[str | None] = []
+    for claimed, result in results:
+        if result.error is not None:
+            states.append(_write_failure(session, claimed, result, result.error))
+        else:
+            states.append("delivered" if claimed.delivery.id in completed else None)
     repository.add_attempts(session, [_attempt(claimed, result) for claimed, result in results])
     _note_health(session, results)
+    publish(
+        session,
+        [
+            ended_event(claimed.delivery, state, _error(result))
+            for (claimed, result), state in zip(results, states, strict=True)
+            if state is not None and state != "pending"
+        ],
+    )
+    for (claimed, result), state in zip(results, states, strict=True):
+        _log_end(claimed, result, state)
     return states
+
+
+def _log_end(claimed: ClaimedDelivery, result: AttemptResult, state: str | None) -> None:
+    delivery = claimed.delivery
+    if state is None:
+        log.warning("delivery.superseded", id=str(delivery.id))
+        return
+    log.info(
+        "delivery.attempted",
+        id=str(delivery.id),
+        state=state,
+        attempt=delivery.attempts,
+        error=_error(result),
+    )
+
+
+def _error(result: AttemptResult) -> dict[str, Any] | None:
+    return result.error.as_dict() if result.error else None
 
 
 def _note_health(session: Session, results: Sequence[Result]) -> None:
@@ -71,47 +106,34 @@ def _attempt(claimed: ClaimedDelivery, result: AttemptResult) -> dict[str, Any]:
         "outcome": "unknown" if result.is_unknown else outcome,
         "response_status": result.status,
         "answer": result.answer,
-        "error": result.error.as_dict() if result.error else None,
+        "error": _error(result),
     }
 
 
-def _write_result(session: Session, claimed: ClaimedDelivery, result: AttemptResult) -> str | None:
-    """Record a result, and publish the event of an end.
-
-    Returns:
-        The delivery's new state; None if another worker has claimed it meanwhile.
-    """
-    delivery = claimed.delivery
-    error = result.error.as_dict() if result.error else None
-    wait = seconds_to_retry(result.error, delivery.attempts) if result.error else None
-    outcome = DeliveryOutcome(
+def _outcome(result: AttemptResult) -> DeliveryOutcome:
+    return DeliveryOutcome(
         result.status, result.reference, result.is_unknown, result.is_maybe_repeated
     )
+
+
+def _write_failure(
+    session: Session, claimed: ClaimedDelivery, result: AttemptResult, error: SentinelIQError
+) -> str | None:
+    """Record a failed attempt; the delivery's new state, None if another worker has claimed it."""
+    delivery = claimed.delivery
+    outcome = _outcome(result)
+    wait = seconds_to_retry(error, delivery.attempts)
+    state = "failed" if wait is None else "pending"
     try:
-        if error is None:
-            state = "delivered"
-            repository.complete(session, claimed, outcome)
-        elif wait is None:
-            state = "failed"
-            repository.fail(session, claimed, error, outcome)
+        if wait is None:
+            repository.fail(session, claimed, error.as_dict(), outcome)
         else:
-            state = "pending"
-            repository.retry(session, claimed, error, wait, outcome)
+            repository.retry(session, claimed, error.as_dict(), wait, outcome)
     except LeaseLost:
         # No statement failed: the results of the other deliveries can still be committed.
-        log.warning("delivery.superseded", id=str(delivery.id))
         return None
-    if result.is_gone and result.error:
-        disable_channel(session, delivery.channel_id, result.error.message)
-    if state != "pending":
-        publish(session, [ended_event(delivery, state, error)])
-    log.info(
-        "delivery.attempted",
-        id=str(delivery.id),
-        state=state,
-        attempt=delivery.attempts,
-        error=error,
-    )
+    if result.is_gone:
+        disable_channel(session, delivery.channel_id, error.message)
     return state
 
 
