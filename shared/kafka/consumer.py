@@ -53,6 +53,11 @@ Result = TypeVar("Result")
 _BATCH_BYTES: Final = 4 * MAX_EVENT_BYTES
 _BATCH_RECORDS: Final = 500
 _HINT_SECONDS: Final = 5.0
+_HINT_BYTES: Final = 64 * 1024
+_HINT_PACE_SECONDS: Final = 0.5
+"""Kafka is told how far a partition is after so many bytes or seconds, and when nothing follows."""
+_IDLE_MS: Final = 200
+_POLL_MS: Final = 1_000
 _PAUSE_SECONDS: Final = 0.2
 _HALTED_SECONDS: Final = 2.0
 """Between two looks at a halted partition."""
@@ -234,9 +239,15 @@ class Consumer:
         ends = time.monotonic() + _CHECK_SECONDS
         pace = self._handlers[partition.topic].subscription.pace
         started = -pace
+        hinted = time.monotonic()
+        unhinted = 0
         while time.monotonic() < ends:
             await asyncio.sleep(started + pace - time.monotonic())
-            polled = await consumer.getmany(partition, timeout_ms=1000, max_records=_BATCH_RECORDS)
+            polled = await consumer.getmany(
+                partition,
+                timeout_ms=_IDLE_MS if unhinted else _POLL_MS,
+                max_records=_BATCH_RECORDS,
+            )
             records = polled.get(partition, [])
             if records and not is_unbroken():
                 return position
@@ -247,8 +258,13 @@ class Consumer:
                 refused = await self._retry(partition, partial(commit, batch, position))
                 state.note_refused(refused)
                 position = batch[-1].offset + 1
-                await _commit_hint(consumer, partition, position)
+                unhinted += sum(len(record.value or b"") + 1 for record in batch)
                 self._measure_lag(consumer, partition, position)
+            is_late = time.monotonic() - hinted >= _HINT_PACE_SECONDS or not records
+            if unhinted >= _HINT_BYTES or (unhinted and is_late):
+                await _commit_hint(consumer, partition, position)
+                hinted = time.monotonic()
+                unhinted = 0
         return position
 
     async def _retry(self, partition: TopicPartition, work: Callable[[], Result]) -> Result:

@@ -28,6 +28,8 @@ MAX_ATTEMPTS: Final = 8
 _MAX_PAUSE_SECONDS: Final = 60
 _BATCH: Final = 64
 _POLL_SECONDS: Final = 1.0
+_PACE_SECONDS: Final = 0.02
+"""The least time between two batches: events of a busy service are published together."""
 _STATEMENT_SECONDS: Final = 5.0
 _ACKNOWLEDGE_SECONDS: Final = 30.0
 _SESSION_SECONDS: Final = 12.0
@@ -131,11 +133,14 @@ class Relay:
         ) as producer:
             while True:
                 _end_if_cancelled()
+                started = time.monotonic()
                 published = await self._relay_batch(connection, producer)
                 # After a full batch there may be more rows: only take what has arrived by now.
                 wait = 0.0 if published == _BATCH else _POLL_SECONDS
                 async for _ in connection.notifies(timeout=wait, stop_after=1):
                     pass
+                if published < _BATCH:
+                    await asyncio.sleep(started + _PACE_SECONDS - time.monotonic())
 
     def _may_send(self) -> bool:
         return time.monotonic() < self._session_ends

@@ -23,6 +23,8 @@ DELIVERIES: Final = LeasedTable(
 )
 """A lease lasts for four attempts, and is never renewed."""
 
+CHANNEL: Final = "notifications_delivery"
+_ANNOUNCE = sa.text(f"SELECT pg_notify('{CHANNEL}', '')")
 _ADD = sa.text(
     "INSERT INTO delivery (id, tenant, rule_id, channel_id, rule, channel, event_id, source,"
     " matches, match_count, event_at, group_id, window_number, kind, total_count, severity,"
@@ -95,6 +97,11 @@ _IS_NEXT = sa.or_(
         )
     ),
 )
+
+
+def announce(session: Session) -> None:
+    """Tell those who listen to `CHANNEL` that deliveries are stored, if the transaction commits."""
+    session.execute(_ANNOUNCE)
 
 
 def add(session: Session, deliveries: Sequence[NewDelivery]) -> None:

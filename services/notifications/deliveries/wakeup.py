@@ -11,10 +11,10 @@ from typing import Final
 from uuid import uuid4
 
 import psycopg
-import sqlalchemy as sa
 from redis.exceptions import RedisError
 from sqlalchemy.orm import Session
 
+from services.notifications.deliveries import repository
 from services.notifications.worker import celery
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
@@ -29,8 +29,6 @@ HOLD_SECONDS: Final = 5
 """Seconds for which a worker is believed to be awake: one that is frozen keeps others asleep for no
 longer."""
 
-_CHANNEL: Final = "notifications_delivery"
-_NOTIFY: Final = sa.text(f"SELECT pg_notify('{_CHANNEL}', '')")
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -41,7 +39,7 @@ def wake_worker(actor: str = "system") -> None:
 
 def wake_worker_after_commit(session: Session) -> None:
     """Ask for a worker once the current transaction is committed."""
-    session.execute(_NOTIFY)
+    repository.announce(session)
     enqueue_after_commit(session, celery, DELIVER_PENDING)
 
 
@@ -89,7 +87,7 @@ async def _listen(database: Database, news: asyncio.Event) -> None:
     while True:
         try:
             async with await database.connect_async(PLATFORM) as connection:
-                await connection.execute(f"LISTEN {_CHANNEL}")
+                await connection.execute(f"LISTEN {repository.CHANNEL}")
                 news.set()
                 async for _ in connection.notifies():
                     news.set()
