@@ -23,7 +23,7 @@ from shared.runtime.sweeps import Sweep
 from shared.sealed_rows import RESEAL_SECONDS
 
 _PACE_SECONDS: Final = 0.2
-"""Enrichment and lists follow changes within seconds: a stream of single ones is taken in pieces."""
+"""Enrichment and lists follow changes within seconds: a stream of single ones comes in pieces."""
 
 SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(OBSERVED, handle_observed, repair=expectations.request_statements),
