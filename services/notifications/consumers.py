@@ -23,7 +23,7 @@ SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
 
 SWEEPS: Final = [
     Sweep("due-deliveries", 5.0, wake_if_due),
-    Sweep("group-windows", 1.0, end_due_windows),
+    Sweep("group-windows", 0.5, end_due_windows),
     Sweep("group-reminders", 10.0, remind_of_groups),
     Sweep("quiet-hours", 10.0, release_quiet),
     Sweep("due-digests", 10.0, send_due_digests),

@@ -5,7 +5,10 @@ its own in it. Files are opened anew for each line, so that they can be moved aw
 """
 
 import asyncio
+import fcntl
 import os
+import stat
+import time
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import quote
@@ -28,6 +31,7 @@ from shared.settings import load_settings
 MAX_FILE: Final = 1 << 30
 """Bytes of a file; a larger one takes no more lines until it is moved away."""
 _TAIL: Final = 1 << 20
+_LOCK_SECONDS: Final = 5.0
 _SEPARATORS: Final = (
     ("\x85".encode(), b"\\u0085"),
     ("\u2028".encode(), b"\\u2028"),
@@ -126,11 +130,15 @@ def _path(notification: Notification, config: FileConfig) -> Path:
 
 
 def _append(path: Path, line: bytes) -> None:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, flags, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UpstreamError(f"{path.name} is no file.")
+            _lock(descriptor, path)
+            line = _on_new_line(descriptor, line)
             size = os.fstat(descriptor).st_size
             if size + len(line) > MAX_FILE:
                 raise UpstreamError(f"The file {path.name} is full: move it away.")
@@ -140,6 +148,31 @@ def _append(path: Path, line: bytes) -> None:
             os.close(descriptor)
     except OSError as error:
         raise UpstreamError(f"The file {path.name} cannot be written: {error.strerror}.") from error
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Keep other workers from the file until it is closed: theirs would be cut with our line.
+
+    Raises:
+        UpstreamError: another program has kept it for seconds.
+    """
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise UpstreamError(f"Another program keeps the file {path.name}.") from None
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _on_new_line(descriptor: int, line: bytes) -> bytes:
+    """The line, behind the end of one that a killed worker has left half."""
+    size = os.fstat(descriptor).st_size
+    is_whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+    return line if is_whole else b"\n" + line
 
 
 def _write_whole(descriptor: int, line: bytes, size: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from services.notifications.channel_types.base import Notification, NotificationKind, Severity
+from services.notifications.console_pages import delivery_page
 from services.notifications.deliveries.records import Delivery
 from services.notifications.signed_links import LinkVerb, SignedLink
 from shared.settings import Settings
@@ -25,7 +26,7 @@ def notification_of(
     Args:
         delivery: the row.
         matches: those to show, highest scores first.
-        settings: name the address of the API.
+        settings: name the addresses, and have the keys of links.
         receipt: what the channel answered to the message that opened the delivery's group.
     """
     due = delivery.due_at
@@ -38,7 +39,7 @@ def notification_of(
         match_count=delivery.match_count,
         matches=matches,
         created_at=delivery.created_at,
-        url=f"{settings.service_url('notifications')}/v1/deliveries/{delivery.id}",
+        url=delivery_page(settings, delivery.id),
         kind=cast("NotificationKind", delivery.kind),
         group_id=delivery.group_id,
         total_count=delivery.total_count or delivery.match_count,

@@ -3,11 +3,13 @@
 The engine knows neither a database nor a clock. It writes to a `GroupStore`: rows for events as
 they happen, a list in memory for a dry run, so that both decide the same.
 
-A group opens at once with the event that matched first, as one message to each channel. What
-belongs to it then waits for the end of the group's window, `update_seconds` later, and becomes one
-message with its number. A window in which nothing has matched closes a group silently, unless the
-group is about one observable or feed: it then waits for the opposite, and is closed aloud. Windows
-are those of the events' own times, so that a message says the same however late it is written.
+A group opens at once with the event that matched first, as one message to each channel. If that
+event is a part of a feed's run, the group gathers for `GATHERING` before: the parts of a run follow
+each other, and one message tells of them. What belongs to the group then waits for the end of its
+window, `update_seconds` later, and becomes one message with its number. A window in which nothing
+has matched closes a group silently, unless the group is about one observable or feed: it then waits
+for the opposite, and is closed aloud. Windows are those of the events' own times, so that a message
+says the same however late it is written.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,6 +32,10 @@ SILENCE_PREFIX: Final = "silence "
 _NO_CHANNEL: Final = UUID(int=0)
 MAX_STORED: Final = 1000
 """Matches in the row of a group's delivery; the group has all of them."""
+GATHERING: Final = timedelta(seconds=1)
+"""How long the message that opens a group waits for the other events of a feed's run."""
+_NOT_TOLD: Final = -1
+"""The number of a group's last message while it gathers: there is none."""
 MAX_IDLE: Final = timedelta(days=7)
 """How long a group waits for the opposite of what opened it."""
 
@@ -89,6 +95,7 @@ class MatchSet:
         subject: the observable or feed that the group is about, if it is about one.
         matches: highest scores first.
         holding: the silence that holds them.
+        is_part: whether other events of the same feed run may follow.
     """
 
     rule: GroupingRule
@@ -100,6 +107,17 @@ class MatchSet:
     event_at: datetime
     matches: Sequence[Any]
     holding: Holding | None = None
+    is_part: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether messages of its rule's own tell of it, and not a summary or a digest."""
+        return self.holding is None and self.rule.digest_id is None
+
+    @property
+    def is_gathered(self) -> bool:
+        """Whether the group that it opens waits for more before it tells."""
+        return self.is_part and self.is_told
 
 
 @dataclass(slots=True)
@@ -107,7 +125,7 @@ class OpenGroup:
     """A group that takes matches.
 
     Attributes:
-        window_number: of its last message.
+        window_number: of its last message; -1 while it gathers.
         window_ends_at: when what waits is told.
         match_count: told so far.
         closing_reason: why it closes with the end of its window.
@@ -188,8 +206,7 @@ def _add_of_rule(store: GroupStore, rule_id: UUID, sets: Sequence[MatchSet]) -> 
     for _, of_event in groupby(sets, key=attrgetter("event_id")):
         overflowing: list[MatchSet] = []
         for each in of_event:
-            is_loud = each.holding is None and each.rule.digest_id is None
-            if is_loud and open_count >= each.rule.max_groups and each.key not in groups:
+            if each.is_told and open_count >= each.rule.max_groups and each.key not in groups:
                 overflowing.append(each)
             else:
                 open_count += _place(store, groups, each)
@@ -216,9 +233,9 @@ def _joined(sets: Sequence[MatchSet]) -> MatchSet:
 def _open(store: GroupStore, matches: MatchSet) -> OpenGroup:
     group = _new_group(matches)
     store.insert_group(group)
-    is_told = matches.holding is None and group.digest_id is None
+    is_told = matches.is_told and not matches.is_gathered
     store.insert_batch(group, matches, 0 if is_told else None)
-    if group.digest_id is None:
+    if group.digest_id is None and not matches.is_gathered:
         store.insert_deliveries(_opening(group, matches))
     return group
 
@@ -226,8 +243,8 @@ def _open(store: GroupStore, matches: MatchSet) -> OpenGroup:
 def _new_group(matches: MatchSet) -> OpenGroup:
     rule = matches.rule
     holding = matches.holding
-    update = timedelta(seconds=rule.update_seconds)
-    is_told = holding is None and rule.digest_id is None
+    wait = GATHERING if matches.is_gathered else timedelta(seconds=rule.update_seconds)
+    is_told = matches.is_told and not matches.is_gathered
     return OpenGroup(
         id=delivery_id(rule.id, _NO_CHANNEL, f"{matches.key} {matches.event_id}", matches.event_at),
         tenant=rule.tenant,
@@ -242,10 +259,11 @@ def _new_group(matches: MatchSet) -> OpenGroup:
         silence_id=holding.id if holding else None,
         digest_id=None if holding else rule.digest_id,
         opened_at=matches.event_at,
-        window_ends_at=holding.ends_at if holding else matches.event_at + update,
+        window_ends_at=holding.ends_at if holding else matches.event_at + wait,
+        window_number=_NOT_TOLD if matches.is_gathered else 0,
         match_count=len(matches.matches) if is_told else 0,
         last_match_at=matches.event_at,
-        escalation=rule.escalation if is_told else (),
+        escalation=rule.escalation if matches.is_told else (),
     )
 
 
@@ -303,6 +321,8 @@ def end_window(group: OpenGroup, waiting: Sequence[WaitingBatch], now: datetime)
     if group.silence_id is not None:
         reason = reason or "the silence has ended"
         deliveries = messages(group, "summary", 0, waiting, group.opened_at, reason)
+    elif number == _NOT_TOLD:
+        number, deliveries = _end_gathering(group, waiting, reason)
     elif reason is not None or waiting:
         number += 1
         kind = "close" if reason else "update"
@@ -317,6 +337,17 @@ def end_window(group: OpenGroup, waiting: Sequence[WaitingBatch], now: datetime)
         close_reason=reason,
         is_told=bool(waiting),
     )
+
+
+def _end_gathering(
+    group: OpenGroup, waiting: Sequence[WaitingBatch], reason: str | None
+) -> tuple[int, list[NewDelivery]]:
+    """The message that opens a group which has gathered, and the one that closes it at once."""
+    opening = messages(group, "open", 0, waiting, group.opened_at) if waiting else []
+    if reason is None:
+        return 0, opening
+    opened = replace(group, match_count=sum(batch.match_count for batch in waiting))
+    return 1, opening + messages(opened, "close", 1, [], group.window_ends_at, reason)
 
 
 def _is_idle(group: OpenGroup, now: datetime) -> bool:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from services.notifications.groups.engine import GATHERING
 from services.notifications.groups.models import GROUP_BATCH, MATCH_GROUP
 
 _RESERVE: Final = sa.text(
@@ -111,12 +112,15 @@ def insert_batch(session: Session, values: Mapping[str, Any]) -> None:
 def take_due(session: Session, limit: int) -> tuple[datetime, list[StoredGroup]]:
     """Open groups whose windows have ended, for the caller alone, and the database's time.
 
-    Digests have due times of their own.
+    Digests have due times of their own. A group that gathers does so by the clock of its events and
+    by that of this database: where events are handled late, those of a run are handled together.
     """
     now = database_time(session)
+    columns = MATCH_GROUP.c
+    has_gathered = sa.or_(columns.window_number >= 0, columns.created_at <= now - GATHERING)
     query = (
         sa.select(MATCH_GROUP)
-        .where(_IS_OPEN, MATCH_GROUP.c.window_ends_at <= now, MATCH_GROUP.c.digest_id.is_(None))
+        .where(_IS_OPEN, columns.window_ends_at <= now, columns.digest_id.is_(None), has_gathered)
         .order_by(MATCH_GROUP.c.window_ends_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

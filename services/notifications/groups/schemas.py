@@ -20,7 +20,7 @@ class GroupView(BaseModel):
     )
     labels: dict[str, str] = Field(description="What its matches have in common, by field.")
     severity: str
-    window_number: int = Field(description="Of its last message; 0 opened it.")
+    window_number: int = Field(description="Of its last message; 0 opened it, -1: none yet.")
     window_ends_at: datetime = Field(description="When what waits is told, if it is open.")
     match_count: int = Field(description="Matches that a message tells of.")
     last_match_at: datetime | None

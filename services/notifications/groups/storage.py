@@ -108,6 +108,7 @@ def _columns(group: OpenGroup) -> dict[str, Any]:
         "silence_id": group.silence_id,
         "digest_id": group.digest_id,
         "opened_at": group.opened_at,
+        "window_number": group.window_number,
         "window_ends_at": group.window_ends_at,
         "match_count": group.match_count,
         "last_match_at": group.last_match_at,

@@ -25,6 +25,7 @@ from services.notifications.channel_types.base import (
 )
 from services.notifications.channels.patches import apply_patch
 from services.notifications.channels.service import Channel, find_channels
+from services.notifications.console_pages import delivery_page
 from services.notifications.deliveries.service import NewDelivery
 from services.notifications.rules import repository, service
 from services.notifications.rules.books import make_book
@@ -258,7 +259,7 @@ def _documents(
         match_count=delivery["match_count"],
         matches=matches[:MAX_MATCHES],
         created_at=delivery["event_at"],
-        url=f"{settings.service_url('notifications')}/v1/deliveries/{delivery['id']}",
+        url=delivery_page(settings, delivery["id"]),
         kind=cast("NotificationKind", delivery["kind"]),
         group_id=delivery["group_id"],
         total_count=delivery["total_count"] or delivery["match_count"],

@@ -61,7 +61,7 @@ class RuleMatcher:
             # Of a change that comes in two events at once the first notifies.
             new -= changes.keys()
             if fresh:
-                occurrence = _occurrence(event, event.data.source, now)
+                occurrence = _change_occurrence(event, _published_at(event, now), now)
                 route_changes(book, rule, occurrence, fresh, routes)
         add_deliveries(session, routes.singles)
         add_matches(SqlGroupStore(session, book.names), routes.sets)
@@ -120,7 +120,7 @@ def route_event(
         repeated |= {id_ for _, id_ in changes}
         if fresh:
             at = _published_at(event, datetime.now(UTC))
-            occurrence = Occurrence(event.id, event.data.source, at, at)
+            occurrence = _change_occurrence(event, at, at)
             route_changes(book, rule, occurrence, fresh, routes)
             count += len(fresh)
     return count
@@ -177,6 +177,11 @@ def _close_health(session: Session, book: RuleBook, matches: MatchSet) -> None:
         return
     store.insert_batch(group, matches, None)
     close_subjects(session, [matches.rule.id], [matches.subject], "the feed is healthy")
+
+
+def _change_occurrence(event: Event[ObservablesChanged], at: datetime, now: datetime) -> Occurrence:
+    is_part = event.data.run_id is not None
+    return Occurrence(event.id, event.data.source, at, now, is_part)
 
 
 def _occurrence(event: Event[Any], source: str, now: datetime) -> Occurrence:

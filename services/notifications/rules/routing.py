@@ -76,12 +76,14 @@ class Occurrence:
     Attributes:
         at: when it was published.
         now: when it is handled, by the database's clock.
+        is_part: whether it is one of the events of a feed run.
     """
 
     id: str
     source: str
     at: datetime
     now: datetime
+    is_part: bool = False
 
 
 @dataclass(slots=True)
@@ -184,7 +186,15 @@ def _set(
     matches: Sequence[Any],
 ) -> MatchSet:
     return MatchSet(
-        grouping, key, labels, subject, occurrence.id, occurrence.source, occurrence.at, matches
+        rule=grouping,
+        key=key,
+        labels=labels,
+        subject=subject,
+        event_id=occurrence.id,
+        source=occurrence.source,
+        event_at=occurrence.at,
+        matches=matches,
+        is_part=occurrence.is_part,
     )
 
 

@@ -1,15 +1,19 @@
 """Channels to what collects lines: syslog, files, the inbox."""
 
 import asyncio
+import fcntl
 import json
+import os
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from services.notifications.channel_types import wording
+from services.notifications.channel_types import file, wording
 from services.notifications.channel_types.file import FileChannel, FileConfig
 from services.notifications.channel_types.inbox import InboxChannel
 from services.notifications.channel_types.syslog import MAX_BYTES, SyslogChannel, SyslogConfig
@@ -190,7 +194,44 @@ class TestFile(ChannelContract):
             assert result.error is None
         assert len((folder / config["name"]).read_text().splitlines()) == 1
 
-    def test_links_and_pipes_are_not_written_to(self, kind, config, folder, tmp_path):
+    def test_a_line_goes_behind_the_end_of_half_a_line(self, kind, config, folder):
+        folder.mkdir()
+        half = b'{"id": "of a worker that was killed'
+        (folder / config["name"]).write_bytes(half)
+        message = notification()
+        assert send(kind, config, message).error is None
+        first, line, rest = (folder / config["name"]).read_bytes().split(b"\n")
+        assert (first, rest) == (half, b"")
+        assert json.loads(line)["id"] == str(message.id)
+
+    def test_a_worker_waits_until_another_has_written(self, kind, config, folder, monkeypatch):
+        folder.mkdir()
+        path = folder / config["name"]
+        monkeypatch.setattr(file, "_LOCK_SECONDS", 0.1)
+        with path.open("ab") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            error = send(kind, config, notification()).error
+            assert seconds_to_retry(error, 1) is not None
+            assert path.read_bytes() == b""
+            monkeypatch.setattr(file, "_LOCK_SECONDS", 30.0)
+            with ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(send, kind, config, notification())
+                time.sleep(0.3)
+                # What a short write and its repair do: nobody's line may be between.
+                other.write(b"half a li")
+                other.flush()
+                other.truncate(0)
+                fcntl.flock(other, fcntl.LOCK_UN)
+                assert waiting.result(timeout=30).error is None
+        [line] = path.read_bytes().splitlines()
+        assert json.loads(line)
+
+    def test_a_pipe_is_not_written_to(self, kind, config, folder):
+        folder.mkdir()
+        os.mkfifo(folder / config["name"])
+        assert send(kind, config, notification()).error is not None
+
+    def test_links_are_not_written_to(self, kind, config, folder, tmp_path):
         folder.mkdir()
         victim = tmp_path / "victim"
         victim.write_text("mine")

@@ -60,7 +60,8 @@ def test_an_alert_is_sent_once_signed_and_small(bench, receiver, make_change):
     assert scores[0] == 99
     assert len(scores) > 5
     assert len(received.body) < 20_000
-    assert document["data"]["url"].endswith(f"/v1/deliveries/{delivery['id']}")
+    page = f"/console/notifications/deliveries/{delivery['id']}"
+    assert document["data"]["url"] == f"{bench.settings.gateway_url}{page}"
     assert (delivery["state"], delivery["attempts"], delivery["response_status"]) == (
         "delivered",
         1,

@@ -1,5 +1,6 @@
 """The life of a group, decided without a database and without a clock."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -12,6 +13,8 @@ from services.notifications.groups.engine import (
     GroupingRule,
     Holding,
     MatchSet,
+    WaitingBatch,
+    add_matches,
     end_window,
 )
 from services.notifications.rules.simulation import MemoryGroupStore, simulate
@@ -27,6 +30,7 @@ def matches(
     seconds: float,
     number: int = 1,
     *,
+    is_part: bool = False,
     rule: GroupingRule = RULE,
     key: str = "a",
     subject: str | None = None,
@@ -34,7 +38,7 @@ def matches(
 ) -> MatchSet:
     listed = [{"id": f"x--{uuid4()}", "score": each} for each in range(number, 0, -1)]
     at = START + timedelta(seconds=seconds)
-    return MatchSet(rule, key, {}, subject, str(uuid4()), "ipsum", at, listed, holding)
+    return MatchSet(rule, key, {}, subject, str(uuid4()), "ipsum", at, listed, holding, is_part)
 
 
 def messages_of(store: MemoryGroupStore) -> list[tuple[str, int, int]]:
@@ -49,6 +53,45 @@ def test_the_first_event_is_told_at_once_and_the_rest_at_the_end_of_the_window()
     assert messages_of(store) == [("open", 3, 3), ("update", 31, 34)]
     assert store.groups[0].close_reason == "idle"
     assert store.groups[0].closed_at == START + timedelta(seconds=120)
+
+
+def test_the_events_of_a_run_are_one_message() -> None:
+    run = [matches(number / 40, 2, is_part=True) for number in range(17)]
+    later = [matches(5, 3, is_part=True), matches(59, is_part=True)]
+    store = simulate([*run, *later], START + timedelta(hours=1))
+    assert messages_of(store) == [("open", 34, 34), ("update", 4, 38)]
+    direct = simulate([matches(0), matches(0.5)], START + timedelta(hours=1))
+    assert messages_of(direct) == [("open", 1, 1), ("update", 1, 2)]
+
+
+def test_a_group_that_gathers_has_the_ids_of_one_that_does_not() -> None:
+    first = matches(0, is_part=True)
+    gathered = simulate([first, matches(0.5, is_part=True)], START + timedelta(seconds=2))
+    direct = simulate([replace(first, is_part=False)], START + timedelta(seconds=2))
+    assert gathered.deliveries.keys() == direct.deliveries.keys()
+
+
+def test_what_a_silence_or_a_digest_takes_does_not_gather() -> None:
+    holding = Holding(UUID(int=9), START + timedelta(seconds=10), "maintenance")
+    silenced = simulate([matches(0, holding=holding, is_part=True)], START)
+    assert [each["kind"] for each in silenced.deliveries.values()] == ["summary"]
+    digest = replace(RULE, digest_id=UUID(int=8))
+    store = simulate([matches(0, rule=digest, is_part=True)], START + timedelta(hours=1))
+    assert store.deliveries == {}
+
+
+def test_a_group_that_closes_while_it_gathers_tells_both() -> None:
+    store = MemoryGroupStore()
+    gathering = matches(0, 2, is_part=True)
+    add_matches(store, [gathering])
+    group = store.groups[0].group
+    group.closing_reason = "the observable has expired"
+    group.window_ends_at = START + timedelta(milliseconds=10)
+    batch = WaitingBatch("ipsum", START, 2, gathering.matches)
+    end = end_window(group, [batch], START + timedelta(milliseconds=20))
+    texts = [(each["kind"], each["match_count"], each["total_count"]) for each in end.deliveries]
+    assert texts == [("open", 2, 2), ("close", 0, 2)]
+    assert (end.window_number, end.close_reason) == (1, "the observable has expired")
 
 
 def test_a_group_opens_at_once_again_after_a_quiet_window() -> None:

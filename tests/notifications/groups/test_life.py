@@ -1,6 +1,7 @@
 """Groups as rows: from events to messages, their counts, their closing, and who is reminded."""
 
 import json
+import time
 from threading import Thread
 from typing import Any
 from uuid import uuid4
@@ -40,6 +41,35 @@ def health(bench: Any, feed: str, state: str, before: str) -> None:
     with bench.own.transaction(PLATFORM) as session:
         for _ in range(2):
             RuleMatcher().handle_health(session, [event])
+
+
+def test_the_events_of_a_feed_run_are_one_message(bench: Any, receiver: Any) -> None:
+    _, rule, feed = bench.hook(receiver, group_by=["source.name"])
+    run = uuid4()
+    for number in (1, 2, 31):
+        event = bench.event(feed, *[change() for _ in range(number)])
+        event.data.run_id = run
+        bench.handle(event)
+        bench.handle(event)
+    end_due_windows(bench.own)
+    assert bench.ledger(rule) == [], "the group gathers"
+    bench.sql(
+        "UPDATE match_group SET created_at = created_at - interval '1 s' WHERE rule_id = :rule",
+        rule=rule["id"],
+    )
+    time.sleep(1.1)
+    for _ in range(2):
+        end_due_windows(bench.own)
+    bench.deliver()
+    assert [(data["kind"], data["match_count"]) for data in bodies(receiver)] == [("open", 34)]
+    (group,) = bench.api.get("/v1/groups", params={"rule_id": rule["id"]}).json()["items"]
+    assert (group["window_number"], group["match_count"]) == (0, 34)
+
+
+def test_a_single_event_is_told_at_once(bench: Any, receiver: Any) -> None:
+    _, _, feed = bench.hook(receiver, group_by=["source.name"])
+    bench.handle(bench.event(feed))
+    assert bench.deliver().delivered == 1
 
 
 def test_a_first_feed_of_34_matches_makes_one_message_and_one_update(

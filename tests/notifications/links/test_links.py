@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.notifications.console_pages import delivery_page
 from services.notifications.signed_links import SignedLink, read_link
 from shared.errors import Unauthenticated
 from shared.keys import keys_of
@@ -25,6 +26,14 @@ def _link(**values):
         }
         | values
     )
+
+
+def test_the_page_of_a_delivery_is_where_people_reach_the_console(bench):
+    page = f"/console/notifications/deliveries/{UUID(int=3)}"
+    own = bench.settings.model_copy(update={"public_url": None})
+    assert delivery_page(own, UUID(int=3)) == f"{own.gateway_url}{page}"
+    public = own.model_copy(update={"public_url": "https://ti.example.com/siq/"})
+    assert delivery_page(public, UUID(int=3)) == f"https://ti.example.com/siq{page}"
 
 
 @pytest.fixture
