@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pypdfium2
@@ -21,6 +22,11 @@ _LENGTHS = frozenset({32, 40, 64, 128})
 _HEX_LINES = re.compile(
     r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8,127}+(?:\n[0-9A-Fa-f]{1,127}+(?![0-9A-Za-z.:])){1,7}+"
 )
+_DATE = re.compile(
+    r"(?:D:)?([0-9]{4})([0-9]{2})?([0-9]{2})?([0-9]{2})?([0-9]{2})?([0-9]{2})?"
+    r"(?:([-+Z])([0-9]{2})?'?([0-9]{2})?)?",
+    re.ASCII,
+)
 _URL_AT_END = re.compile(r"(?:h\w\wps?|s?f[tx]p)(?::|[\[({]:)[^\s<>\"']{8,}+$", re.IGNORECASE)
 _GOES_ON = re.compile(r"(?!\w{3,6}(?::|[\[({]:)|\d+\.\d)[^\s<>\"']+")
 
@@ -37,6 +43,36 @@ class PdfPage(NamedTuple):
     number: int
     text: str | None
     problem: str = ""
+
+
+def newest_date(content: bytes) -> str | None:
+    """When a document says that it was made or changed last, RFC 3339; None if it does not.
+
+    Raises:
+        InvalidInput: see `pages`.
+    """
+    with _PDFIUM:
+        document = _open(content)
+        try:
+            stated = [document.get_metadata_value(name) for name in ("CreationDate", "ModDate")]
+        finally:
+            document.close()
+    return max((date for text in stated if (date := _read_date(text))), default=None)
+
+
+def _read_date(text: str) -> str | None:
+    """A date of PDF (ISO 32000 §7.9.4) to the second; None if it is none."""
+    match = _DATE.match(text)
+    if match is None:
+        return None
+    sign = -1 if match[7] == "-" else 1
+    offset = timedelta(hours=int(match[8] or 0), minutes=int(match[9] or 0)) * sign
+    try:
+        parts = [int(part) for part in match.groups(default="0")[3:6]]
+        local = datetime(int(match[1]), int(match[2] or 1), int(match[3] or 1), *parts, tzinfo=UTC)
+        return (local - offset).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        return None
 
 
 def pages(content: bytes, notes: list[str]) -> Iterator[PdfPage]:

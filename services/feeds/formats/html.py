@@ -5,6 +5,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
+from services.feeds.formats import fields
 from services.feeds.formats.base import (
     DroppedItem,
     MalformedDocument,
@@ -30,6 +31,14 @@ from shared.documents.html import BLOCKS, UNSEEN
 from shared.documents.page_encoding import decode_page
 from shared.errors import InvalidInput
 
+_DATES = frozenset(
+    {
+        *("article:published_time", "article:modified_time", "og:updated_time", "date"),
+        *("dc.date", "dc.date.issued", "dc.date.modified", "dcterms.created", "dcterms.modified"),
+        *("datepublished", "datemodified", "last-modified", "pubdate"),
+    }
+)
+"""Names by which pages state when they were written."""
 _BOM = b"\xef\xbb\xbf"
 _BLOCKS = ",".join(BLOCKS)
 
@@ -84,6 +93,7 @@ def _items(
     if title and (words := excerpt(" ".join(title.text().split()))):
         yield Note(f"page: {words}")
     own_hosts = _own_hosts(head)
+    date = _newest_date(head)
     notes: list[str] = []
     tables = 0
     for part in _parts(content, options, notes):
@@ -94,7 +104,7 @@ def _items(
             continue
         if LOST_LETTER in part and not notes:
             notes.append("some characters are lost: the page is not in the encoding that it names")
-        yield from prose.indicators(part, own_hosts=own_hosts)
+        yield from prose.indicators(part, own_hosts=own_hosts, last_seen=date)
     yield from map(Note, notes)
     yield from prose.end()
 
@@ -126,6 +136,16 @@ def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
     links = [node.attributes.get("href") for node in page.css('link[rel="canonical"]')]
     links += [node.attributes.get("content") for node in page.css('meta[property="og:url"]')]
     return frozenset(host for link in links if (host := host_of(link)))
+
+
+def _newest_date(page: LexborHTMLParser) -> str | None:
+    """The newest date that the head of a page states of itself."""
+    stated = [
+        fields.timestamp(node.attributes.get("content"))
+        for node in page.css("meta[content]")
+        if str(node.attributes.get("property") or node.attributes.get("name")).lower() in _DATES
+    ]
+    return max((date for date in stated if date), default=None)
 
 
 def _parts(content: bytes, options: HtmlOptions, notes: list[str]) -> list[str | PageTable]:

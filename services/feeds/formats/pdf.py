@@ -45,6 +45,7 @@ def _items(
     notes: list[str] = []
     data = read_binary_document(stream)
     try:
+        date = pdf.newest_date(data)
         for page in pdf.pages(data, notes):
             where = f"page {page.number}"
             if page.text is None:
@@ -53,7 +54,7 @@ def _items(
                 prose.account.count("unreadable page")
                 yield DroppedItem(where, "", "unreadable page", page.problem)
             else:
-                yield from prose.indicators(page.text, ref=where)
+                yield from prose.indicators(page.text, ref=where, last_seen=date)
     except InvalidInput as problem:
         raise MalformedDocument(problem.message) from None
     yield from map(Note, notes)

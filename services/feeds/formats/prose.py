@@ -1,7 +1,7 @@
 """Observables that prose names; `report`, `html`, `pdf` and `rss` bring their texts here."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import msgspec
@@ -18,7 +18,7 @@ from services.feeds.formats.prose_context import context_kinds, may_hold_context
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.stix.extract import Match, attack_ids, extract
-from shared.stix.markings import tlp_tag
+from shared.stix.markings import UNKNOWN_MARKING, tlp_tag
 
 MAX_DOCUMENT = 128 * 1024 * 1024
 """Bytes of a page or PDF, which is read as a whole."""
@@ -33,10 +33,15 @@ _MAX_IDS_IN_NOTE = 100
 _MAX_NAMED = 10
 # Marks where a long word may be broken; readers do not see them.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
-_MARKING = re.compile(
-    r"\bTLP\s?[:=]\s?(WHITE|CLEAR|GREEN|AMBER\+STRICT|AMBER|RED)\b", re.IGNORECASE
-)
-"""A document's label, as https://www.first.org/tlp/ demands it."""
+_LEVELS = {
+    "tlp": re.compile(
+        r"\bTLP\s?[:=]\s?(WHITE|CLEAR|GREEN|AMBER\s?[+-]\s?STRICT|AMBER|RED)\b", re.IGNORECASE
+    ),
+    "pap": re.compile(r"\bPAP\s?[:=]\s?(WHITE|CLEAR|GREEN|AMBER|RED)\b", re.IGNORECASE),
+}
+"""A document's labels, as https://www.first.org/tlp/ and MISP's taxonomy PAP demand them."""
+_UNKNOWN_LEVEL = re.compile(r"\b(?:TLP|PAP):[A-Z]{3,20}\b")
+"""A label with a level that nobody knows: it closes where no known one of its scheme stands."""
 _HOST = re.compile(r"(?:[a-z][a-z0-9+-]*://)?(?:[^/@?#]*@)?([^/:?#]+)", re.IGNORECASE)
 
 
@@ -58,8 +63,8 @@ class ProseReader:
 
     Args:
         options: what is taken.
-        has_entries: whether each text is an entry by itself, so that a label of TLP marks it alone
-            and not what follows.
+        has_entries: whether there are entries, each of which `begin_entry` begins: a label of TLP
+            or PAP marks its entry alone and not what follows.
 
     Attributes:
         account: of the observables and ATT&CK ids that the texts mention, each time they do.
@@ -76,8 +81,25 @@ class ProseReader:
         self.account = UnitAccount("mention")
         self._attack_ids: dict[str, None] = {}
         self._has_entries = has_entries
-        self._marking: str | None = None
+        self._markings: dict[str, str] = {}
         self._set_aside: dict[str, None] = {}
+
+    def begin_entry(self, texts: Iterable[str]) -> None:
+        """Begin an entry: the labels in any of its texts mark all of them, and nothing else."""
+        self._markings = {}
+        for text in texts:
+            self._read_labels(_INVISIBLE.sub("", text))
+
+    def _read_labels(self, text: str) -> None:
+        # The label stands on top of each page; words about TLP come further down.
+        for scheme, levels in _LEVELS.items():
+            if scheme in self._markings:
+                continue
+            if stated := levels.search(text):
+                level = re.sub(r"\s", "", stated[1]).replace("-", "+").lower()
+                self._markings[scheme] = tlp_tag(level) if scheme == "tlp" else f"pap:{level}"
+        if not self._markings and _UNKNOWN_LEVEL.search(text):
+            self._markings["unknown"] = UNKNOWN_MARKING
 
     def indicators(
         self, text: str, *, own_hosts: frozenset[str] = frozenset(), **context: Any
@@ -91,13 +113,10 @@ class ProseReader:
         """
         account = self.account
         text = _INVISIBLE.sub("", text)
-        if self._has_entries:
-            self._marking = None
-        if self._marking is None and (stated := _MARKING.search(text)):
-            # The label stands on top of each page; words about TLP come further down.
-            self._marking = tlp_tag(stated[1])
-        if self._marking is not None:
-            context = {**context, "tags": (*context.get("tags", ()), self._marking)}
+        if not self._has_entries:
+            self._read_labels(text)
+        if self._markings:
+            context = {**context, "tags": (*context.get("tags", ()), *self._markings.values())}
         for technique in attack_ids(text):
             self._attack_ids[technique.value] = None
             account.total += 1
@@ -144,8 +163,8 @@ class ProseReader:
         ATT&CK ids are the subject, and no observables.
         """
         yield self.account
-        if self._marking is not None and not self._has_entries:
-            yield Note(f"marked {self._marking}: its first label of TLP")
+        if self._markings and not self._has_entries:
+            yield Note(f"marked {', '.join(self._markings.values())}: its first label")
         if self._set_aside:
             shown = list(self._set_aside)[:_MAX_NAMED]
             rest = len(self._set_aside) - len(shown)

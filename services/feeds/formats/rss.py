@@ -88,17 +88,24 @@ def _entry_indicators(
     entry: Any, prose: ProseReader, own_hosts: frozenset[str]
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     title = text_of_markup(_text(entry, "title"))
-    published = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
+    stated = [
+        time
+        for name in ("published_parsed", "updated_parsed")
+        if (time := _timestamp(dict.get(entry, name)))
+    ]
     context = {
         "ref": fields.short_text(_text(entry, "link")) or fields.short_text(_text(entry, "id")),
-        "first_seen": _timestamp(published),
+        "first_seen": stated[0] if stated else None,
+        "last_seen": max(stated, default=None),
     }
     if description := fields.short_text(" ".join(title.split())):
         context["description"] = description
     # The summary often repeats the content: equal texts are read once.
     bodies = [_text(entry, "summary")]
     bodies += [_text(piece, "value") for piece in entry.get("content") or ()]
-    for text in (title, *map(text_of_markup, dict.fromkeys(bodies))):
+    texts = [title, *map(text_of_markup, dict.fromkeys(bodies))]
+    prose.begin_entry(texts)
+    for text in texts:
         yield from prose.indicators(text, own_hosts=own_hosts, **context)
 
 

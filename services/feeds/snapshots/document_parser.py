@@ -41,7 +41,7 @@ from services.feeds.snapshots.snapshot import Digests
 from shared.errors import InvalidInput
 from shared.events.feeds import MAX_INDICATOR_BYTES
 from shared.stix.ids import observable_uuid
-from shared.stix.markings import NOT_FOR_ALL_TENANTS, marking_of
+from shared.stix.markings import NOT_FOR_ALL_TENANTS, STRICTNESS, marking_of
 
 _CODES: Final = {str(kind): code for code, kind in enumerate(TYPES)}
 _HEAD_LINES: Final = 200
@@ -218,6 +218,9 @@ class DocumentParser:
         self, indicators: list[ParsedIndicator], positions: Indices, lines: Digests
     ) -> ParsedBlock:
         self._report.named += len(indicators)
+        if not len(positions):
+            # Of what a document says twice the first counts: a marking binds wherever it stands.
+            indicators.sort(key=_openness)
         texts = list(map(_encode, indicators))
         is_listed = [
             len(text) <= MAX_INDICATOR_BYTES and not item.retracted and not self._is_withheld(item)
@@ -272,3 +275,8 @@ class DocumentParser:
         if self._is_public:
             deciding.append("public")
         return hashlib.sha256(msgspec.json.encode(deciding, order="deterministic")).hexdigest()
+
+
+def _openness(item: ParsedIndicator) -> int:
+    """How many may read an indicator: the fewer, the lower."""
+    return -STRICTNESS.get(marking_of(item.tags) or "clear", 0) if item.tags else 0

@@ -18,7 +18,7 @@ from services.feeds.subscriptions.schemas import FeedCreate, FeedPatch, FeedSett
 from shared.audit import changes_between
 from shared.auth import Principal
 from shared.crypto import Sealer
-from shared.database import Database
+from shared.database import PUBLIC, Database
 from shared.errors import Conflict, Forbidden, InvalidInput
 from shared.http.guard import origin_of
 from shared.kafka.outbox import audit
@@ -27,6 +27,7 @@ from shared.pagination import Page, decode_cursor
 from shared.quotas import require_room
 from shared.sealed_rows import reseal_rows
 from shared.settings import Settings, load_settings
+from shared.stix.markings import NOT_FOR_ALL_TENANTS
 
 
 class FeedMoved(Conflict):
@@ -59,6 +60,7 @@ def create_feed(
     values = cast("FeedColumns", {**feed.model_dump(exclude={"auth"}), "catalog": catalog})
     check_settings(values)
     feed_id = uuid4()
+    _require_readers(principal, values)
     with database.transaction(principal.tenant) as session:
         require_room(session, principal.tenant, FEEDS)
         created = repository.insert_feed(
@@ -86,6 +88,7 @@ def change_feed(database: Database, principal: Principal, feed_id: UUID, patch: 
     """
     values = cast("FeedColumns", patch.model_dump(exclude_unset=True, exclude={"auth"}))
     check_settings(values)
+    _require_readers(principal, values)
     if values.keys() & _FETCH_SETTINGS:
         values = {**values, **_REFETCHED}
     is_due = "every_seconds" in values or "url" in values
@@ -326,6 +329,17 @@ def audit_feed(  # who, what, and both states
 
 def _audited(feed: Feed | None) -> dict[str, Any]:
     return {} if feed is None else {name: getattr(feed, name) for name in _AUDITED}
+
+
+def _require_readers(principal: Principal, values: FeedColumns) -> None:
+    """Refuse a marking with which a public feed could be read by nobody."""
+    level = values.get("tlp")
+    if principal.tenant == PUBLIC and level in NOT_FOR_ALL_TENANTS:
+        raise InvalidInput(
+            f"All tenants read the feeds of {PUBLIC}, and TLP:{level.upper()} is for one alone:"
+            " subscribe to it in that tenant.",
+            field="tlp",
+        )
 
 
 def _check_options(feed: Feed, values: FeedColumns) -> None:

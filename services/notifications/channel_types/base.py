@@ -9,7 +9,8 @@ What a receiver can do beyond taking messages is said by further protocols, whic
 implement as well: `RenderingChannel` (its documents are known before they are sent, and their
 limits), `ThreadingChannel` (it changes or closes what it was sent before), `FindingChannel` (it can
 be asked whether a message has arrived), `RecognisingChannel` (it takes a repeated message for the
-same one), `CredentialedChannel` (it needs secrets of the receiver).
+same one), `CredentialedChannel` (it needs secrets of the receiver), `InnerChannel` (its messages
+stay inside the product).
 """
 
 from dataclasses import dataclass, field
@@ -239,6 +240,17 @@ class RecognisingChannel(Protocol):
     """
 
     recognises_repeats: ClassVar[bool]
+
+
+@runtime_checkable
+class InnerChannel(Protocol):
+    """A channel type whose messages stay inside the product, whatever they are marked with.
+
+    Attributes:
+        stays_inside: whether they do.
+    """
+
+    stays_inside: ClassVar[bool]
 
 
 @runtime_checkable

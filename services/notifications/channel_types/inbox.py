@@ -32,6 +32,7 @@ class InboxChannel:
     config: type[InboxConfig] = InboxConfig
     signs: ClassVar[bool] = False
     recognises_repeats: ClassVar[bool] = True
+    stays_inside: ClassVar[bool] = True
     limits: ClassVar[MessageLimits] = MessageLimits()
 
     async def check(self, config: InboxConfig, allow: tuple[Allowance, ...]) -> None:

@@ -18,4 +18,5 @@ CHANNEL = sa.Table(
     sa.Column("disabled_reason", sa.Text),
     sa.Column("created_at", _TIME),
     sa.Column("updated_at", _TIME),
+    sa.Column("max_tlp", sa.Text),
 )

@@ -49,6 +49,7 @@ class Channel:
         config: as the kind's model validated it; without secrets.
         secret: the sealed signing secret, for channel types that sign.
         disabled_reason: why the platform switched it off; None if a user did.
+        max_tlp: the strictest marking of what it tells, a level of TLP.
     """
 
     id: UUID
@@ -61,6 +62,7 @@ class Channel:
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
+    max_tlp: str
 
 
 def find(session: Session, channel_id: UUID, *, lock: bool = False) -> Channel | None:

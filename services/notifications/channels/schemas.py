@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.bounded_json import BoundedObject
+from shared.stix.markings import TlpLevel
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -39,6 +40,11 @@ class ChannelCreate(BaseModel):
         default=None, description="Secrets of the receiver; no answer shows them."
     )
     enabled: bool = True
+    max_tlp: TlpLevel = Field(
+        default="amber+strict",
+        description="The strictest marking of what it tells; what is marked above that is counted "
+        "alone.",
+    )
 
 
 class ChannelPatch(BaseModel):
@@ -51,6 +57,7 @@ class ChannelPatch(BaseModel):
     secret: Secret | None = None
     credentials: BoundedObject | None = None
     enabled: bool | None = None
+    max_tlp: TlpLevel | None = None
 
 
 class ChannelView(BaseModel):
@@ -66,6 +73,7 @@ class ChannelView(BaseModel):
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
+    max_tlp: str
 
 
 class ChannelCreated(ChannelView):

@@ -76,7 +76,7 @@ __all__ = [
 SECRETS: Final = CHANNEL_SECRETS
 """The purpose for which channels' secrets are sealed."""
 _SECRET_FIELDS: Final = frozenset({"secret", "credentials"})
-_AUDITED: Final = ("name", "kind", "config", "secret", "enabled")
+_AUDITED: Final = ("name", "kind", "config", "secret", "enabled", "max_tlp")
 
 
 def channel_sealer(settings: Settings) -> Sealer:
@@ -155,6 +155,7 @@ def create_channel(
         "config": config,
         "secret": sealed,
         "enabled": body.enabled,
+        "max_tlp": body.max_tlp,
     }
     with database.transaction(principal.tenant) as session:
         require_room(session, principal.tenant, CHANNELS)
@@ -192,7 +193,9 @@ def change_channel(
         channel = _get(session, channel_id, lock=True)
         patched = apply_patch(ChannelCreate, channel, body, without=_SECRET_FIELDS)
         refuse_useless_secret(channel_type_named(channel.kind), patched.secret, None)
-        values: dict[str, Any] = {"name": patched.name, "enabled": patched.enabled}
+        values: dict[str, Any] = {
+            name: getattr(patched, name) for name in ("name", "enabled", "max_tlp")
+        }
         if config is not None:
             values["config"] = config
         origin = receiver_of(values.get("config", channel.config))

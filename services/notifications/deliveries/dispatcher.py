@@ -35,6 +35,7 @@ from services.notifications.channels.service import (
     open_secret,
 )
 from services.notifications.deliveries import repository
+from services.notifications.deliveries.disclosure import restrict
 from services.notifications.deliveries.message import notification_of
 from services.notifications.deliveries.records import ClaimedDelivery, Delivery
 from services.notifications.deliveries.results import write_results
@@ -338,6 +339,7 @@ class DeliveryDispatcher:
             return job, AttemptResult(error=error)
         notification = notification_of(delivery, job.matches, self._settings, job.receipt)
         kind = channel_types()[channel.kind]
+        notification = restrict(notification, kind, channel.max_tlp)
         await self._keep_rate(kind, channel.id)
         return job, await attempt(
             kind,

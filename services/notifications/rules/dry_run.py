@@ -26,6 +26,7 @@ from services.notifications.channel_types.base import (
 from services.notifications.channels.patches import apply_patch
 from services.notifications.channels.service import Channel, find_channels
 from services.notifications.console_pages import delivery_page
+from services.notifications.deliveries.disclosure import restrict
 from services.notifications.deliveries.service import NewDelivery
 from services.notifications.rules import repository, service
 from services.notifications.rules.books import make_book
@@ -268,4 +269,5 @@ def _documents(
         reason=delivery["reason"],
     )
     config = channel_types()[channel.kind].config.model_validate(channel.config)
-    return [part.decode("utf-8", "replace") for part in kind.render(notification, config).parts]
+    message = restrict(notification, channel_types()[channel.kind], channel.max_tlp)
+    return [part.decode("utf-8", "replace") for part in kind.render(message, config).parts]

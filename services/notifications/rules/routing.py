@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.notifications.deliveries.disclosure import MARKING_LABEL
 from services.notifications.deliveries.service import NewDelivery, delivery_id
 from services.notifications.groups.engine import (
     DIGEST_KEY,
@@ -31,6 +32,7 @@ from services.notifications.silences.activity import (
 from shared.database import PUBLIC
 from shared.events.observables import Change
 from shared.filters.matcher import Watchlist
+from shared.stix.markings import strictest
 
 BY_EVENT: Final = ("event",)
 """What a rule groups by that tells of each event by itself."""
@@ -155,7 +157,10 @@ def _grouped(
     for values, own in groups.items():
         labels = dict(zip(names, values, strict=True))
         subject = next((labels[name] for name in _SUBJECTS if name in labels), None)
-        yield _set(grouping, occurrence, group_key(labels), labels, subject, own)
+        key = group_key(labels)
+        if (marking := strictest(change.tlp for change in own)) != "clear":
+            labels[MARKING_LABEL] = str(marking)
+        yield _set(grouping, occurrence, key, labels, subject, own)
 
 
 def _silenced(

@@ -11,6 +11,7 @@ from services.observables.scoring.decay import HELD_FOR, curve_of, end_of_day
 from services.observables.scoring.due_time import due
 from services.observables.scoring.measurements import read_measurements
 from services.observables.scoring.threats import threat_kind
+from shared.stix.markings import Marking, marking_of, strictest
 
 Effects = tuple[Effect, ...]
 
@@ -198,6 +199,7 @@ class ObservableState(NamedTuple):
         depth: how many answers of enrichers it is away from what a source or a person reported.
         reported: whether a sighting or an answer of an enricher is stored.
         sightings: of all kinds. That it was seen renews claims which have not faded.
+        tlp: the marking that it has inherited from what an answer of an enricher was about.
     """
 
     type: str
@@ -213,6 +215,7 @@ class ObservableState(NamedTuple):
     depth: int = 0
     reported: bool = False
     sightings: tuple[SightingRow, ...] = ()
+    tlp: str | None = None
 
     @property
     def seen(self) -> tuple[datetime, ...]:
@@ -232,6 +235,19 @@ class ObservableState(NamedTuple):
     def active(self, now: datetime) -> list[StoredAssertion]:
         """The assertions that hold at a moment."""
         return [assertion for assertion in self.all_assertions if assertion.active(now)]
+
+    def marking(self, active: Sequence[StoredAssertion]) -> Marking:
+        """The strictest marking of what is stored: inherited, of sources, and of assertions.
+
+        What no source asserts any more stays marked as it was: a value does not become public by
+        expiring.
+
+        Args:
+            active: the assertions that hold.
+        """
+        rows = active or self.all_assertions
+        markings = [marking_of(tuple(row.tags), row.tlp) for row in rows]
+        return strictest([self.tlp or None, *markings]) or "clear"
 
     @property
     def active_before(self) -> list[StoredAssertion]:

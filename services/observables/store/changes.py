@@ -23,7 +23,7 @@ from shared.kafka.topics import bucket_key
 from shared.stix import bucket
 from shared.stix.exchange import has_standard_key, standard_id
 from shared.stix.ids import stix_type
-from shared.stix.markings import marking_of, strictest
+from shared.stix.markings import marking_of
 
 NEWS: Final = 5
 """A score that moves by less, and across no threshold, is not published: time moves every score a
@@ -125,7 +125,7 @@ def build_change(
         len(active),
         attack_ids(active),
         cause,
-        strictest([marking_of(tuple(row.tags), row.tlp) for row in active]) or "clear",
+        after.marking(active),
         stated_ids(active),
         _other_id(after.type, after.value),
         *numbers,

@@ -11,6 +11,7 @@ from services.observables.store.plan import (
     IncomingAssertion,
     stronger,
 )
+from shared.database import PUBLIC
 from shared.errors import InvalidInput
 from shared.events.feeds import (
     MAX_INDICATOR_BYTES,
@@ -19,6 +20,7 @@ from shared.events.feeds import (
     IndicatorsObserved,
 )
 from shared.stix.ids import observable_id
+from shared.stix.markings import NOT_FOR_ALL_TENANTS, marking_of
 from shared.stix.vocabulary import MAX_LENGTH
 from shared.timestamps import parse_timestamp
 
@@ -81,6 +83,7 @@ def read_chunk(
     source = batch.source
     observed_at = source.observed_at
     is_stream = source.kind != "snapshot"
+    is_public = source.tenant == PUBLIC
     defaults = AssertionData(
         payload.confidence,
         payload.tags,
@@ -97,6 +100,8 @@ def read_chunk(
             data = _assertion_data(
                 indicator, defaults, stands_for, observed_at, is_stream=is_stream
             )
+            if is_public and indicator.tags:
+                _check_readers(data.tags)
             if indicator.relations:
                 batch.relations.update(_relations(identity, indicator.relations))
         except InvalidInput as error:
@@ -168,6 +173,12 @@ def _assertion_data(
         last_seen,
         attack,
     )
+
+
+def _check_readers(tags: tuple[str, ...]) -> None:
+    """Refuse what all tenants would read and fewer may."""
+    if marking_of(tags) in NOT_FOR_ALL_TENANTS:
+        raise InvalidInput("it is marked for fewer readers than the tenant `public` has")
 
 
 def _seen_at(text: str | None, observed_at: datetime) -> datetime | None:

@@ -18,12 +18,14 @@ from services.observables.store.repository import write
 from services.observables.store.repository.relations import put_relations_of_source
 from services.observables.store.repository.write import RunChunkRow, pack_ids
 from shared.clock import database_now
+from shared.database import PUBLIC
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.feeds import IndicatorsObserved, RunFinished
 from shared.events.observables import Change
 from shared.kafka.outbox import dead_letter
 from shared.stix import bucket
+from shared.stix.markings import NOT_FOR_ALL_TENANTS, marking_of
 
 Observed = Event[IndicatorsObserved]
 _MAX_NUMBER: Final = 2**31 - 1
@@ -66,6 +68,11 @@ def _apply(session: Session, events: list[Observed]) -> None:
     if not 0 <= head.confidence <= 100:
         raise InvalidInput(
             f"A confidence of {head.confidence} is not between 0 and 100.", field="confidence"
+        )
+    if tenant == PUBLIC and marking_of(head.tags, head.feed.tlp) in NOT_FOR_ALL_TENANTS:
+        raise InvalidInput(
+            f"The feed {head.feed.name} is marked for fewer readers than the tenant `public` has.",
+            field="feed.tlp",
         )
     # Read the chunks. Indicators that cannot be stored go to the dead letters.
     source = write.put_source(session, tenant, head.feed, observed_at)

@@ -37,6 +37,7 @@ from services.observables.store.changes import (
     new_change,
 )
 from shared.events.observables import Change
+from shared.stix.markings import STRICTNESS, marking_of
 
 
 class AssertionData(NamedTuple):
@@ -282,9 +283,13 @@ def _is_older(fresh: StoredAssertion, stored: StoredAssertion) -> bool:
 
 
 def _rank(assertion: StoredAssertion) -> tuple[Any, ...]:
-    """Of two reports of the same moment the greater holds, whichever arrives first."""
+    """Of two reports of the same moment the greater holds, whichever arrives first.
+
+    A marking binds: what is marked more strictly comes before what is surer.
+    """
     valid_until = assertion.valid_until
     return (
+        STRICTNESS.get(marking_of(tuple(assertion.tags)) or "clear", 0),
         assertion.confidence,
         assertion.tags,
         assertion.malware or "",

@@ -15,8 +15,8 @@ LOCKED = (
 )
 
 
-def pdf(*pages: list[str], trailer: str = "") -> bytes:
-    """A document of pages of lines."""
+def pdf(*pages: list[str], trailer: str = "", info: str = "") -> bytes:
+    """A document of pages of lines; `info` describes it."""
     kids = " ".join(f"{4 + 2 * at} 0 R" for at in range(len(pages)))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -32,6 +32,9 @@ def pdf(*pages: list[str], trailer: str = "") -> bytes:
             f"/Contents {5 + 2 * at} 0 R {font} >>"
         )
         objects.append(f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream")
+    if info:
+        objects.append(f"<< {info} >>")
+        trailer = f"/Info {len(objects)} 0 R {trailer}"
     whole = "%PDF-1.4\n"
     table = "0000000000 65535 f \n"
     for number, content in enumerate(objects, 1):

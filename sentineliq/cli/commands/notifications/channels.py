@@ -45,6 +45,13 @@ Credentials = Annotated[
         "`channels types` says what a kind needs.",
     ),
 ]
+MaxTlp = Annotated[
+    str | None,
+    typer.Option(
+        "--max-tlp",
+        help="The strictest marking of what it tells: clear, green, amber, amber+strict or red.",
+    ),
+]
 QuietPeriods = Annotated[
     list[str] | None,
     typer.Option(
@@ -94,7 +101,7 @@ def show_channel(ctx: Context, channel: ChannelReference) -> None:
 
 
 @channels.command("edit")
-def edit_channel(
+def edit_channel(  # noqa: PLR0913  # a command's parameters are its documentation
     ctx: Context,
     channel: ChannelReference,
     *,
@@ -109,6 +116,7 @@ def edit_channel(
     ] = None,
     secret: OwnSecret = False,
     credentials: Credentials = None,
+    max_tlp: MaxTlp = None,
 ) -> None:
     """Change a channel; what you do not name stays."""
     client = ctx.obj.client
@@ -119,6 +127,7 @@ def edit_channel(
     changes: Json = without_none(
         {
             "name": name,
+            "max_tlp": max_tlp,
             "secret": _own_secret(is_own=secret),
             "credentials": _read_credentials(credentials),
         }
@@ -149,6 +158,7 @@ def add_channel(  # noqa: PLR0913  # a command's parameters are its documentatio
     ] = None,
     secret: OwnSecret = False,
     credentials: Credentials = None,
+    max_tlp: MaxTlp = None,
     disabled: Disabled = False,
 ) -> None:
     """Add a channel.
@@ -161,6 +171,7 @@ def add_channel(  # noqa: PLR0913  # a command's parameters are its documentatio
     body: Json = {"name": name, "kind": kind, "config": config}
     body |= without_none(
         {
+            "max_tlp": max_tlp,
             "secret": _own_secret(is_own=secret),
             "credentials": _read_credentials(credentials),
         }

@@ -43,6 +43,7 @@ LIST: Final = sa.Table(
     sa.Column("created_at", _TIME),
     sa.Column("updated_at", _TIME),
     sa.Column("created_by", sa.Text),
+    sa.Column("strict_sources", sa.Text),
 )
 ENTRY: Final = sa.Table(
     "list_entry",

@@ -41,6 +41,7 @@ def fill_lists(database: Database) -> int:
     A list that cannot be filled is tried again later and later, unless it is edited.
     """
     with database.transaction(PLATFORM) as session:
+        changes.renew_marked(session)
         waiting = changes.unfilled(session)
     filled = 0
     for list_id, revision in waiting:
@@ -75,6 +76,7 @@ def fill_list(database: Database, list_id: UUID) -> bool:
             return False
         row = rows[0]
         moment = database_now(session)
+        changes.note_sources(session, list_id)
         fills.stage(session, _refused_rows(session, row, Environment(moment)))
         version = fills.apply_stage(session, row, moment)
         number = row.last_change_number + version.joins + version.departures

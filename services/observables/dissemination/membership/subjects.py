@@ -12,7 +12,6 @@ from services.observables.scoring.inputs import ObservableState
 from services.observables.store.changes import attack_ids, labels
 from services.observables.store.repository import read
 from shared.stix.ids import stix_type
-from shared.stix.markings import marking_of, strictest
 
 _HARMLESS: Final = 0.5
 """An entry of an allow-list that takes at least this share of a score says: harmless."""
@@ -47,7 +46,6 @@ def read_states(session: Session, tenant: str, ids: Sequence[UUID]) -> dict[UUID
 def subject_of(observable: UUID, state: ObservableState, now: datetime) -> Subject:
     """An observable as it is at a moment."""
     active = state.active(now)
-    markings = [marking_of(tuple(row.tags), row.tlp) for row in active]
     return Subject(
         f"{stix_type(state.type)}--{observable}",
         state.type,
@@ -56,5 +54,5 @@ def subject_of(observable: UUID, state: ObservableState, now: datetime) -> Subje
         labels(active),
         attack_ids(active),
         len(active),
-        strictest(markings) or "clear",
+        state.marking(active),
     )

@@ -59,8 +59,9 @@ def newest_answers(columns: str, answers: str) -> str:
 # States: what ingest, reports and enrichment compare with.
 
 _STATES: Final = """
-SELECT id::text, type, value, score, context::text, changed_at, due_at, depth, tenant = %(tenant)s
-FROM observable WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"""
+SELECT id::text, type, value, score, context::text, changed_at, due_at, depth, tlp,
+    tenant = %(tenant)s FROM observable
+WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"""
 _STATE_ASSERTIONS: Final = (
     f"SELECT a.observable_id::text, {_ASSERTION_COLUMNS} FROM assertion a "  # noqa: S608
     "JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id "
@@ -112,7 +113,7 @@ def _read_observables(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, Observable
     """States without assertions, of the tenant's own row if there is one; whether any is public."""
     states: dict[str, ObservableState] = {}
     is_public = False
-    for identity, type_, value, score, described, scored_at, due, depth, own in cursor:
+    for identity, type_, value, score, described, scored_at, due, depth, tlp, own in cursor:
         is_public = is_public or not own
         if own or identity not in states:
             states[identity] = ObservableState(
@@ -126,6 +127,7 @@ def _read_observables(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, Observable
                 due,
                 own=own,
                 depth=depth,
+                tlp=tlp,
             )
     return states, is_public
 

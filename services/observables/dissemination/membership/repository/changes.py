@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from services.observables.dissemination.lists.models import CAPACITY, LIST, ListRow
 from services.observables.dissemination.membership.plan import EntryStep, PresentEntry
 from shared.database import PUBLIC
+from shared.stix.markings import MARKINGS
 
 _COLUMNS: Final = tuple(LIST.c[name] for name in ListRow._fields)
 
@@ -92,6 +93,23 @@ SELECT e.list_id, e.observable_id FROM list_entry e
 WHERE NOT e.is_dated AND e.refused_by IS NULL ORDER BY e.list_id LIMIT :limit
 """)
 
+# A level that nobody knows is above every ceiling.
+_STRICT_SOURCES: Final = """
+SELECT coalesce(md5(string_agg(s.id::text, ',' ORDER BY s.id)), '') FROM source s
+WHERE s.tenant IN (l.tenant, :public) AND coalesce(s.tlp, '') <> ''
+    AND coalesce(array_position(CAST(:levels AS text[]), s.tlp), 99)
+        > array_position(CAST(:levels AS text[]), l.tlp_ceiling)
+"""
+_RENEW_MARKED: Final = sa.text(f"""
+UPDATE dissemination_list l SET revision = revision + 1
+WHERE filled_revision > 0 AND filled_revision = revision AND strict_sources <> ({_STRICT_SOURCES})
+""")  # noqa: S608  # constants only
+_LEVELS: Final = {"public": PUBLIC, "levels": list(MARKINGS)}
+_NOTE_SOURCES: Final = sa.text(
+    f"UPDATE dissemination_list l SET strict_sources = ({_STRICT_SOURCES}) "  # noqa: S608
+    "WHERE id = :list"
+)
+
 
 class AddedChange(NamedTuple):
     """A change with its list and its number."""
@@ -126,6 +144,19 @@ def unfilled(session: Session) -> list[tuple[UUID, int]]:
     """Id and revision of the lists that were edited since they were filled."""
     query = sa.select(LIST.c.id, LIST.c.revision).where(LIST.c.filled_revision < LIST.c.revision)
     return [(row[0], row[1]) for row in session.execute(query.order_by(LIST.c.updated_at))]
+
+
+def renew_marked(session: Session) -> None:
+    """Let lists be filled anew whose sources are marked otherwise than when they were filled.
+
+    What a source lists is bound by its marking, and no change of an observable tells that it moved.
+    """
+    session.execute(_RENEW_MARKED, _LEVELS)
+
+
+def note_sources(session: Session, list_id: UUID) -> None:
+    """Note which sources are marked above the ceiling of a list, before it is filled."""
+    session.execute(_NOTE_SOURCES, {**_LEVELS, "list": list_id})
 
 
 def note_failure(session: Session, list_id: UUID, reason: str) -> None:

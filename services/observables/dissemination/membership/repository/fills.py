@@ -197,13 +197,15 @@ def _strict_sources(session: Session, tenants: Collection[str], ceiling: str) ->
 
 
 def _is_marked(tenants: Collection[str], strict: Sequence[UUID]) -> sa.ColumnElement[bool]:
-    """Whether an observable may be bound by a marking: its own, its sources', its tags'."""
+    """Whether an observable may be bound by a marking: its own, its sources', its tags'.
+
+    What was retracted counts as well: it binds what nobody asserts any more.
+    """
     tag = sa.func.unnest(ASSERTION.c.tags).column_valued("tag")
     marked_tag = sa.exists(sa.select(tag).where(tag.op("~*")(_MARKING)))
     asserted = sa.select(sa.literal(1)).where(
         ASSERTION.c.tenant.in_(tenants),
         ASSERTION.c.observable_id == OBSERVABLE.c.id,
-        ASSERTION.c.retracted_at.is_(None),
         sa.or_(
             ASSERTION.c.source_id == sa.any_(sa.cast(list(strict), pg.ARRAY(pg.UUID))),
             marked_tag,
