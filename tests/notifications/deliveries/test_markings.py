@@ -73,8 +73,8 @@ def test_a_receiver_gets_nothing_that_is_marked_above_the_ceiling(
     bench.deliver()
     expected = len(MARKINGS) if group_by == ["observable.value"] else 1
     bodies = [received.body.decode() for received in receiver.wait_for(expected)]
-    told = set().union(*map(named, bodies))
-    assert told == within(level or "amber+strict")
+    values = set().union(*map(named, bodies))
+    assert values == within(level or "amber+strict")
     counts = [json.loads(body)["data"]["match_count"] for body in bodies]
     assert sum(counts) == len(MARKINGS)
 
@@ -117,8 +117,8 @@ def notification(marking: str) -> Notification:
     if marking != "clear":
         labels[MARKING_LABEL] = marking
     return Notification(
-        UUID(int=1), "acme", UUID(int=2), "rule", "feed", 1, [match], datetime.now(UTC), "https://x",
-        group_id=UUID(int=3), labels=labels,
+        UUID(int=1), "acme", UUID(int=2), "rule", "feed", 1, [match], datetime.now(UTC),
+        "https://siq.example.org", group_id=UUID(int=3), labels=labels,
     )  # fmt: skip
 
 

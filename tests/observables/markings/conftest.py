@@ -17,6 +17,7 @@ from shared.events.feeds import Indicator
 from shared.stix.markings import MARKINGS, STRICTNESS
 from tests.observables.conftest import chunk, handle
 from tests.observables.dissemination.conftest import Lists
+from tests.observables.enrichment.conftest import providers, world
 from tests.observables.markings.documents import MarkedDocument, marked_documents
 
 DOCUMENTS: Final = marked_documents()
@@ -60,3 +61,16 @@ def stored(own: Database) -> list[Indicator]:
 @pytest.fixture
 def lists(own: Database, client_for: Callable[..., TestClient]) -> Lists:
     return Lists(own, client_for("observables"))
+
+
+__all__ = [
+    "DOCUMENTS",
+    "LEVELS",
+    "lists",
+    "parsed",
+    "parsed_all",
+    "providers",
+    "stored",
+    "within",
+    "world",
+]
