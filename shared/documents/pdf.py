@@ -68,8 +68,9 @@ def _read_date(text: str) -> str | None:
     sign = -1 if match[7] == "-" else 1
     offset = timedelta(hours=int(match[8] or 0), minutes=int(match[9] or 0)) * sign
     try:
-        parts = [int(part) for part in match.groups(default="0")[3:6]]
-        local = datetime(int(match[1]), int(match[2] or 1), int(match[3] or 1), *parts, tzinfo=UTC)
+        hour, minute, second = map(int, match.groups(default="0")[3:6])
+        year, month, day = map(int, match.groups(default="1")[:3])
+        local = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         return (local - offset).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError):
         return None
