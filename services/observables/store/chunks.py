@@ -83,7 +83,6 @@ def read_chunk(
     source = batch.source
     observed_at = source.observed_at
     is_stream = source.kind != "snapshot"
-    is_public = source.tenant == PUBLIC
     defaults = AssertionData(
         payload.confidence,
         payload.tags,
@@ -100,8 +99,7 @@ def read_chunk(
             data = _assertion_data(
                 indicator, defaults, stands_for, observed_at, is_stream=is_stream
             )
-            if is_public and indicator.tags:
-                _check_readers(data.tags)
+            _check_readers(source.tenant, data.tags)
             if indicator.relations:
                 batch.relations.update(_relations(identity, indicator.relations))
         except InvalidInput as error:
@@ -175,9 +173,9 @@ def _assertion_data(
     )
 
 
-def _check_readers(tags: tuple[str, ...]) -> None:
+def _check_readers(tenant: str, tags: tuple[str, ...]) -> None:
     """Refuse what all tenants would read and fewer may."""
-    if marking_of(tags) in NOT_FOR_ALL_TENANTS:
+    if tenant == PUBLIC and tags and marking_of(tags) in NOT_FOR_ALL_TENANTS:
         raise InvalidInput("it is marked for fewer readers than the tenant `public` has")
 
 
