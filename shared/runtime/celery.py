@@ -8,6 +8,7 @@ docs/adr/0004-celery-settings.md gives the reason for each setting.
 import time
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 from celery import Celery, Task, signals
@@ -19,9 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM
-from shared.errors import InvalidInput, Unavailable, UpstreamError
+from shared.errors import InvalidInput, SentinelIQError, Unavailable, UpstreamError
 from shared.runtime import firings, hints, pings
 from shared.runtime.broker_login import broker_url
+from shared.runtime.firings import TaskOutcome
 from shared.runtime.process_title import set_process_title
 from shared.runtime.queues import QUEUES
 from shared.settings import Settings, load_settings
@@ -269,6 +271,7 @@ def _on_task_start(task_id: str, task: Task, **_: object) -> None:
     request.span.start()
     _forget_hint(task)
     _note_begin(task_id, task)
+    _note_outcome(task_id, task, TaskOutcome("running"), (task.time_limit or TIME_LIMIT))
     structlog.contextvars.bind_contextvars(
         task=task.name, task_id=task_id, tenant=request.get("tenant"), actor=request.get("actor")
     )
@@ -312,9 +315,41 @@ def _note_end(task_id: str, task: Task, state: str, result: object) -> None:
         log.warning("firing.not_noted", task=task.name, reason=str(error))
 
 
+def _note_outcome(task_id: str, task: Task, outcome: TaskOutcome, seconds: float) -> None:
+    """Let readers of a schedule's history know what became of the task."""
+    if not task.request.get(firings.REPORTED_HEADER):
+        return
+    try:
+        firings.note_outcome(task_id, outcome, seconds)
+    except RedisError as error:
+        log.warning("firing.not_noted", task=task.name, reason=str(error))
+
+
+def _outcome_of(state: str, result: object) -> TaskOutcome | None:
+    """The outcome of a task that has ended; None while it is to be tried again."""
+    if state not in {"SUCCESS", "FAILURE"}:
+        return None
+    if state == "SUCCESS":
+        return TaskOutcome("succeeded", run=_started_run(result))
+    reason = result.message if isinstance(result, SentinelIQError) else type(result).__name__
+    return TaskOutcome("failed", reason)
+
+
+def _started_run(result: object) -> UUID | None:
+    """The run that a task's result names."""
+    run = result.get("run") if isinstance(result, dict) else None
+    try:
+        return UUID(run) if isinstance(run, str) else None
+    except ValueError:
+        return None
+
+
 @signals.task_postrun.connect
 def _on_task_end(task_id: str, task: Task, state: str, retval: object, **_: object) -> None:
     _note_end(task_id, task, state, retval)
+    outcome = _outcome_of(state, retval)
+    if outcome is not None:
+        _note_outcome(task_id, task, outcome, firings.NOTE_SECONDS)
     seconds = time.perf_counter() - getattr(task.request, "started", time.perf_counter())
     TASK_SECONDS.labels(task.name, state).observe(seconds)
     result: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """The route of a service's audit."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ Reader = Annotated[Principal, require_permission("audit:read")]
 OwnDatabase = Annotated[Database, Depends(database_of)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+Own = Annotated[bool, Query(description="Only of the caller's tenant, also for operators.")]
 _CHECK_SECONDS = 30
 
 router = APIRouter(tags=["audit"])
@@ -58,13 +60,17 @@ def list_audit(
     conditions: Annotated[AuditFilter, Depends()],
     limit: Limit = 100,
     after: After = None,
+    own: Own = False,
 ) -> Page[AuditView]:
     """What was changed in this service, and who did it, newest first; of all tenants for operators.
 
     `recorded_at` is the database's time of the change.
     """
-    scope = PLATFORM if principal.role >= Role.operator else principal.tenant
+    is_wide = principal.role >= Role.operator and not own
+    scope = PLATFORM if is_wide else principal.tenant
     position = decode_cursor(after, tuple[int])
+    if own and conditions.tenant is None:
+        conditions = replace(conditions, tenant=principal.tenant)
     with database.transaction(scope) as session:
         records = list_records(session, conditions, position[0] if position else None, limit + 1)
     page = paginate(records, limit, _key)

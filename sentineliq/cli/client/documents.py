@@ -130,6 +130,8 @@ class FeedRun(msgspec.Struct, frozen=True):
         applied: the number of them that are stored; None until that is known.
         difference: the number that was sent and is not stored.
         next_attempt_at: when a run that waits is tried again.
+        input: where its document comes from, or what it does with one that was said before.
+        retracts: the run that it takes back.
     """
 
     id: str
@@ -144,6 +146,17 @@ class FeedRun(msgspec.Struct, frozen=True):
     applied: int | None = None
     difference: int | None = None
     next_attempt_at: str | None = None
+    input: str = "fetch"
+    retracts: str | None = None
+
+    @property
+    def amendment(self) -> str:
+        """What the run does with what the feed has said before; empty if nothing."""
+        if self.input == "restoration":
+            return "says again what was taken back"
+        if self.input != "retraction":
+            return ""
+        return f"takes back the run {self.retracts}" if self.retracts else "takes back everything"
 
 
 class RetractionCounts(msgspec.Struct, frozen=True):

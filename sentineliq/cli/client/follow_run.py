@@ -91,9 +91,10 @@ class RunOutcome:
             f"{self.unchanged:,} unchanged"
         )
         gone = f", {report.gone:,} gone" if report.gone else ""
-        notes = "".join(f"; {note}" for note in report.notes)
+        notes = "".join(f"; {note}" for note in dict.fromkeys(report.notes))
+        amendment = f"{self.run.amendment}: " if self.run.amendment else ""
         return (
-            f"{name}: {report.observables:,} observables{types}: "
+            f"{name}: {amendment}{report.observables:,} observables{types}: "
             f"{stored}{gone} in {self.seconds:.1f} s"
             f"{self._left_out()}{notes}"
         )

@@ -1,5 +1,6 @@
 """`sentineliq audit`."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -31,16 +32,21 @@ def list_records(
     of: Annotated[
         str | None, typer.Option("--of", help="Only of another tenant, for operators.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most records of each service.")] = 50,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Of all tenants, for operators.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 50,
 ) -> None:
-    """List what was changed, newest first."""
-    filters = {"actor": actor, "action": action, "target": target, "tenant": of}
+    """List what was changed in the tenant, newest first."""
+    is_own = of is None and not all_tenants
+    filters = {"actor": actor, "action": action, "target": target, "tenant": of, "own": is_own}
     documents = [
         {"service": service, **item}
         for service in SERVICES
         for item in ctx.obj.client.items(service, "/v1/audit", most=limit, **filters)
     ]
-    documents.sort(key=lambda item: str(item["recorded_at"]), reverse=True)
+    documents.sort(key=lambda item: datetime.fromisoformat(item["recorded_at"]), reverse=True)
+    del documents[limit:]
     rows = [
         (
             item["service"],

@@ -7,6 +7,7 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
+from sentineliq.cli.client.firing_outcome import outcome_of_firing
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from sentineliq.cli.parameters import parse_duration, without_none
 
@@ -14,7 +15,7 @@ schedules = CommandGroup("Schedules: tasks that run by the clock.")
 
 _PATH = "/v1/schedules"
 _COLUMNS = ("name", "tenant", "task", "when", "enabled", "next due", "owner")
-_FIRE_COLUMNS = ("due", "state", "sent", "by", "message")
+_FIRE_COLUMNS = ("due", "outcome", "sent", "by", "message")
 
 ScheduleReference = Annotated[
     str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")
@@ -231,17 +232,20 @@ def show_history(
     *,
     limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
 ) -> None:
-    """List when a schedule fired, the newest first."""
+    """List when a schedule fired and what became of it, the newest first.
+
+    Where the task has started a run, the outcome is the run's.
+    """
     item = ctx.obj.client.resolve("scheduler", _PATH, schedule)
     fires = list(ctx.obj.client.items("scheduler", f"{_PATH}/{item.id}/fires", most=limit))
-    rows = map(_fire_row, fires)
+    rows = [_fire_row(fire, outcome_of_firing(ctx.obj.client, fire)) for fire in fires]
     ctx.obj.answer(fires, output.table(_FIRE_COLUMNS, rows, empty="it has not fired yet"))
 
 
-def _fire_row(fire: Json) -> tuple[Any, ...]:
+def _fire_row(fire: Json, outcome: str) -> tuple[Any, ...]:
     return (
         output.format_time(fire["due_at"]),
-        fire["state"],
+        outcome,
         output.format_time(fire["sent_at"]),
         fire["actor"],
         fire["message_id"],

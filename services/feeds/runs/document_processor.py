@@ -107,7 +107,7 @@ class DocumentProcessor:
         report = run.report
         before = self._load_snapshot()
         self._note_kept_settings()
-        format_ = self._format_of(document, payload)
+        format_ = self._format_of(document, payload, report)
         reader = DocumentReader(provenance_digest(feed), before, report)
         rows_left = await asyncio.to_thread(self._rows_left)
         parse = parser_of_payload(
@@ -160,7 +160,7 @@ class DocumentProcessor:
             parse = parser_of_payload(
                 document_sandbox(self._settings),
                 payload,
-                self._format_of(document, payload).name,
+                self._format_of(document, payload, RunReport()).name,
                 feed.options,
                 run_limits(self._settings),
                 self._run.check,
@@ -238,7 +238,8 @@ class DocumentProcessor:
             "document is read without them"
         )
 
-    def _format_of(self, document: StoredDocument, payload: BinaryIO) -> Format:
+    def _format_of(self, document: StoredDocument, payload: BinaryIO, report: RunReport) -> Format:
+        """The format of a document; the report gets a note if it had to be guessed."""
         feed = self._run.feed
         name = document.format or feed.format
         if name is None:
@@ -246,7 +247,7 @@ class DocumentProcessor:
             limits = run_limits(self._settings)
             file_name = document.file_name or feed.url or feed.name
             guess = guess_payload_format(sandbox, payload, file_name, limits)
-            self._run.report.notes.append(f"read as {guess.format}: {guess.reason}")
+            report.notes.append(f"read as {guess.format}: {guess.reason}")
             name = guess.format
         return format_named(name)
 

@@ -91,6 +91,8 @@ WORDS: Final[dict[str, str]] = {
     "fetch": _("Fetched"),
     "upload": _("Uploaded"),
     "stored": _("Stored payload"),
+    "retraction": _("Take-back"),
+    "restoration": _("Restored"),
     "snapshot": _("Snapshot"),
     "stream": _("Stream"),
 }

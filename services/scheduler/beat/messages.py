@@ -60,6 +60,7 @@ def _send(app: Celery, firing: PendingFiring, producer: Producer | None) -> None
     trace = firing.message_id.hex
     headers = {
         firings.HEADER: firing.tenant != PLATFORM,
+        firings.REPORTED_HEADER: True,
         "tenant": firing.tenant,
         "actor": firing.actor,
         "traceparent": f"00-{trace}-{trace[:16]}-01",

@@ -23,6 +23,7 @@ from services.scheduler.beat.models import BEAT
 from services.scheduler.schedules.models import FIRE, SCHEDULE
 from services.scheduler.schedules.timing import CatchUp, Timing
 from shared.database import PLATFORM
+from shared.runtime.firings import TaskOutcome
 
 SYSTEM: Final = "system"
 """The actor of firings by time; others were fired by a person."""
@@ -64,7 +65,16 @@ _UNCONFIRMED: Final = sa.and_(
     FIRE.c.state == "sent",
     FIRE.c.confirm_by == sa.bindparam("by"),
 )
-_CONFIRM: Final = sa.update(FIRE).where(_UNCONFIRMED).values(confirm_by=None)
+_CONFIRM: Final = (
+    sa.update(FIRE)
+    .where(_UNCONFIRMED)
+    .values(
+        confirm_by=None,
+        outcome=sa.bindparam("outcome"),
+        reason=sa.bindparam("reason"),
+        run_id=sa.bindparam("run"),
+    )
+)
 _POSTPONE: Final = (
     sa.update(FIRE).where(_UNCONFIRMED).values(confirm_by=_CLOCK + sa.text("interval '2 minutes'"))
 )
@@ -324,9 +334,14 @@ def list_unconfirmed(
     return [UnconfirmedFiring(*tuple(row)) for row in session.execute(query)]
 
 
-def confirm(session: Session, fires: Sequence[UnconfirmedFiring]) -> None:
-    """Record that the tasks of some firings have run."""
-    _change_unconfirmed(session, _CONFIRM, fires)
+def confirm(session: Session, outcomes: Sequence[tuple[UnconfirmedFiring, TaskOutcome]]) -> None:
+    """Record that the tasks of some firings have run, and what became of them."""
+    rows = [
+        _key(fire) | {"outcome": outcome.state, "reason": outcome.reason, "run": outcome.run}
+        for fire, outcome in outcomes
+    ]
+    if rows:
+        session.connection().execute(_CONFIRM, rows)
 
 
 def postpone_confirmation(session: Session, fires: Sequence[UnconfirmedFiring]) -> None:
@@ -342,9 +357,12 @@ def return_to_pending(session: Session, fires: Sequence[UnconfirmedFiring]) -> N
 def _change_unconfirmed(
     session: Session, statement: sa.Update, fires: Sequence[UnconfirmedFiring]
 ) -> None:
-    rows = [{"key": fire.schedule_id, "due": fire.due_at, "by": fire.confirm_by} for fire in fires]
-    if rows:
-        session.connection().execute(statement, rows)
+    if fires:
+        session.connection().execute(statement, [_key(fire) for fire in fires])
+
+
+def _key(fire: UnconfirmedFiring) -> dict[str, Any]:
+    return {"key": fire.schedule_id, "due": fire.due_at, "by": fire.confirm_by}
 
 
 def count_pending(session: Session) -> int:

@@ -14,10 +14,12 @@ from services.scheduler.worker import celery
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.pagination import Page
-from shared.runtime.firings import read_progress
+from shared.runtime.firings import TaskOutcome, read_outcomes, read_progress
 from shared.runtime.hints import MESSAGE_SECONDS, queue_lengths
 
 _CONFIRM_BATCH: Final = 1000
+_UNKNOWN: Final = TaskOutcome(None)
+"""Of a task that has ended on a worker of the version before."""
 
 
 def list_beats(database: Database) -> Page[BeatView]:
@@ -69,14 +71,20 @@ def _settle_batch(database: Database, lengths: Mapping[str, int]) -> tuple[int, 
     """Judge the firings that waited longest; how many these are, and how many of them are lost."""
     with database.transaction(PLATFORM) as session:
         fires = repository.list_unconfirmed(session, _CONFIRM_BATCH, MESSAGE_SECONDS)
-    progress = read_progress([fire.message_id for fire in fires])
-    ended = [fire for fire in fires if progress.get(fire.message_id) == "ended"]
+    messages = [fire.message_id for fire in fires]
+    progress = read_progress(messages)
+    outcomes = read_outcomes(messages)
+    ended = [
+        (fire, outcomes.get(fire.message_id, _UNKNOWN))
+        for fire in fires
+        if progress.get(fire.message_id) == "ended"
+    ]
     lost = [
         fire
         for fire in fires
         if fire.message_id not in progress and (fire.is_expired or not lengths.get(fire.queue))
     ]
-    settled = {fire.message_id for fire in (*ended, *lost)}
+    settled = {fire.message_id for fire in (*(fire for fire, _ in ended), *lost)}
     with database.transaction(PLATFORM) as session:
         repository.confirm(session, ended)
         repository.return_to_pending(session, lost)

@@ -43,4 +43,7 @@ FIRE = sa.Table(
     sa.Column("sent_at", _TIME),
     sa.Column("message_id", _ID),
     sa.Column("confirm_by", _TIME),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("run_id", _ID),
 )

@@ -60,6 +60,9 @@ class Firing:
     Attributes:
         confirm_by: when a message that was sent is taken for lost; None if its task has run, or
             nobody asks.
+        outcome: what became of its task; None while the broker alone knows, or nobody.
+        reason: why the task failed.
+        run_id: the run that the task has started.
     """
 
     tenant: str
@@ -71,6 +74,9 @@ class Firing:
     sent_at: datetime | None
     message_id: UUID
     confirm_by: datetime | None
+    outcome: str | None = None
+    reason: str | None = None
+    run_id: UUID | None = None
 
 
 def now(session: Session) -> datetime:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
@@ -105,7 +105,11 @@ class ScheduleView(BaseModel):
 
 
 class FiringView(BaseModel):
-    """A firing: `pending` until its message is `sent`, or `missed` if it was too late to send."""
+    """A firing: `pending` until its message is `sent`, or `missed` if it was too late to send.
+
+    `outcome` says what became of its task, and `reason` why it failed. A task that starts a run has
+    succeeded with that: `run_id` names the run, whose state tells of the work.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -116,3 +120,8 @@ class FiringView(BaseModel):
     fired_at: datetime
     sent_at: datetime | None
     message_id: UUID
+    outcome: Literal["running", "succeeded", "failed"] | None = Field(
+        None, description="Null until the task begins, and where nothing is known of it."
+    )
+    reason: str | None = None
+    run_id: UUID | None = None

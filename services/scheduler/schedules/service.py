@@ -5,18 +5,19 @@ operator also reads the platform's own, and may switch them on and off and run t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from redis.exceptions import RedisError
 from sqlalchemy.orm import Session
 
 from services.scheduler.quotas.limits import SCHEDULES
 from services.scheduler.schedules import repository
 from services.scheduler.schedules.core_schedules import CoreSchedule
 from services.scheduler.schedules.fired_event import fired_event, rfc3339
-from services.scheduler.schedules.repository import Schedule
+from services.scheduler.schedules.repository import Firing, Schedule
 from services.scheduler.schedules.schemas import (
     FiringView,
     ScheduleCreate,
@@ -33,6 +34,10 @@ from shared.events.scheduler import Fired
 from shared.kafka.outbox import audit, publish
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
+from shared.runtime.firings import read_outcomes
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
 
 _TIMING_FIELDS = ("cron", "every_seconds", "timezone", "jitter_seconds")
 
@@ -205,8 +210,24 @@ def list_firings(
     with database.transaction(access.tenant) as session:
         schedule = _get(session, access.readable, schedule_id)
         fires = repository.list_firings(session, schedule, before, limit + 1)
-    page = paginate(fires, limit, lambda fire: (fire.due_at,))
+    page = paginate(_with_outcomes(fires), limit, lambda fire: (fire.due_at,))
     return page.map(FiringView.model_validate)
+
+
+def _with_outcomes(fires: Sequence[Firing]) -> list[Firing]:
+    """Firings with what the broker knows of their tasks and no row tells yet."""
+    open_ones = [fire for fire in fires if fire.state == "sent" and fire.outcome is None]
+    try:
+        outcomes = read_outcomes([fire.message_id for fire in open_ones])
+    except RedisError as error:
+        log.warning("firing.outcome_unread", reason=str(error))
+        return list(fires)
+    return [
+        replace(fire, outcome=outcome.state, reason=outcome.reason, run_id=outcome.run)
+        if (outcome := outcomes.get(fire.message_id)) and fire.outcome is None
+        else fire
+        for fire in fires
+    ]
 
 
 def reconcile_core(session: Session, declared: Sequence[CoreSchedule]) -> int:

@@ -11,6 +11,14 @@ def test_what_people_do_is_listed_and_the_chains_are_whole(cli, blocklist):
     cli("ingest", blocklist, "--name", "audited")
     listed = json.loads(cli("audit", "list", "--action", "feeds.upload", "--json").stdout)
     assert listed[0]["details"]["name"] == "audited"
+    # So many in all, of this tenant alone.
+    few = json.loads(cli("audit", "list", "--limit", "2", "--json").stdout)
+    assert len(few) == 2
+    assert {item["tenant"] for item in few} == {cli.tenant}
+    times = [item["recorded_at"] for item in few]
+    assert times == sorted(times, reverse=True)
+    everywhere = json.loads(cli("audit", "list", "--all-tenants", "--json").stdout)
+    assert len({item["tenant"] for item in everywhere}) > 1
     assert cli("audit", "verify").exit_code == 0
     chains = json.loads(cli("audit", "verify", "--json").stdout)
     assert {chain["service"] for chain in chains} >= {"feeds"}

@@ -55,6 +55,10 @@ def test_an_upload_is_taken_back_and_restored_without_a_word_to_rules(
     assert scored(cli) == after
     result = cli("feeds", "retract", run, "--wait")
     assert result.exit_code == 0, result.output
+    assert f"takes back the run {run}" in result.output
+    assert result.output.count("read as") <= 1
+    assert f"takes back the run {run}" in cli("feeds", "runs", "mine").output
+    assert cli.as_json("feeds", "show", "mine")["health"] == "healthy"
     assert scored(cli) == before
     assert cli.as_json("lookup", "198.51.100.2")[0]["observable"]["score"] == score
     assert cli("feeds", "retract", run).exit_code == 1

@@ -109,6 +109,22 @@ def test_a_feed_takes_back_all_that_it_has_said(desk: Desk) -> None:
     assert desk.client.delete(f"/v1/feeds/{run['feed_id']}").status_code == 204
 
 
+def test_a_take_back_is_no_document_of_the_source(desk: Desk) -> None:
+    kept = desk.upload(listed(1, 2))
+    desk.done(kept)
+    wrong = desk.upload(listed(3, 4, 5))
+    desk.done(wrong)
+    run = desk.done(retract(desk, wrong)["run"])
+    assert run["report"]["gone"] == 3
+    feed = feed_of(desk, wrong)
+    assert (feed["health"], feed["health_evidence"]) == ("healthy", {})
+    # The documents that it reads are said again and are not counted as read.
+    assert not run["report"].get("notes")
+    restored = desk.client.post(f"/v1/runs/{run['id']}/restore").json()
+    assert len(desk.done(restored)["report"].get("notes", [])) <= 1
+    assert feed_of(desk, wrong)["health"] == "healthy"
+
+
 def test_a_feed_that_is_fetched_is_paused(desk: Desk, provider: tuple[str, type[Provider]]) -> None:
     url, handler = provider
     handler.body = listed(1, 2)

@@ -16,6 +16,7 @@ from shared.database import Database
 from shared.errors import InvalidInput, Unavailable
 from shared.runtime import firings
 from shared.runtime.celery import ServiceTask, make_celery
+from shared.runtime.firings import TaskOutcome
 
 Add = Callable[..., list[UUID]]
 Query = Callable[..., list[sa.Row[Any]]]
@@ -150,7 +151,9 @@ def app(broker: redis.Redis) -> Celery:
             raise InvalidInput("There is no such feed.", field="feed")
         if outcome == "away":
             raise Unavailable("The database does not answer.")
-        return {"status": "ok"}
+        if outcome == "broken":
+            raise ZeroDivisionError("the parts of a failure that tell of our code")
+        return {"status": "ok"} | ({"run": str(UUID(int=9))} if outcome == "run" else {})
 
     return celery
 
@@ -173,3 +176,55 @@ def test_a_worker_notes_what_became_of_a_firing(app: Celery, outcome: str, progr
 def test_of_other_messages_nothing_is_noted(app: Celery, broker: redis.Redis):
     run_task(app, str(UUID(int=8)), "ok", {"tenant": "acme"})
     assert not list(broker.scan_iter("sentineliq.firing.*"))
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        ("ok", TaskOutcome("succeeded")),
+        ("run", TaskOutcome("succeeded", run=UUID(int=9))),
+        ("refused", TaskOutcome("failed", "There is no such feed.")),
+        ("away", TaskOutcome("failed", "The database does not answer.")),
+        ("broken", TaskOutcome("failed", "ZeroDivisionError")),
+    ],
+    ids=["succeeded", "started", "refused", "away", "broken"],
+)
+def test_a_worker_notes_the_outcome_for_the_history(app: Celery, result: str, outcome: TaskOutcome):
+    identity = UUID(int=11)
+    run_task(app, str(identity), result, {"tenant": "acme", firings.REPORTED_HEADER: True})
+    assert firings.read_outcomes([identity]) == {identity: outcome}
+
+
+def test_the_outcome_is_read_at_once_and_stored_with_the_confirmation(
+    add: Add,
+    own: Database,
+    query: Query,
+    messages: Messages,
+    new_beat: NewBeat,
+    broker: redis.Redis,
+    let_wait: Callable[..., None],
+    client_for: Callable[..., Any],
+):
+    broker.flushdb()
+    add(count=2, every=86_400)
+    new_beat().tick()
+    bad, good = query("SELECT schedule_id, message_id FROM fire ORDER BY schedule_id")
+    firings.note_outcome(str(good.message_id), TaskOutcome("running"))
+    firings.note_outcome(str(bad.message_id), TaskOutcome("failed", "x" * 10_000))
+    client = client_for("scheduler", tenant="acme", role="viewer")
+
+    def shown(schedule: UUID) -> tuple[Any, ...]:
+        (item,) = client.get(f"/v1/schedules/{schedule}/fires").json()["items"]
+        return item["outcome"], item["reason"], item["run_id"]
+
+    assert shown(good.schedule_id) == ("running", None, None)
+    assert shown(bad.schedule_id) == ("failed", "x" * 500, None)
+    run = UUID(int=12)
+    firings.note_outcome(str(good.message_id), TaskOutcome("succeeded", run=run))
+    for fire in (good, bad):
+        firings.note_end(str(fire.message_id))
+    let_wait()
+    assert return_lost_firings(own) == 0
+    broker.flushdb()
+    assert shown(good.schedule_id) == ("succeeded", None, str(run))
+    assert shown(bad.schedule_id) == ("failed", "x" * 500, None)

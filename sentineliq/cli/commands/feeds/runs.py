@@ -115,7 +115,7 @@ def _row(run: FeedRun) -> tuple[Any, ...]:
     return (
         output.format_time(run.queued_at),
         run.feed,
-        run.state,
+        f"{run.state}: {run.amendment}" if run.amendment else run.state,
         report.observables if run.report else None,
         output.format_counts(report.dropped) or None,
         report.account.line() if report.account else None,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from services.feeds.health.assessment import PastRun
 from services.feeds.quotas.limits import RUNS
 from services.feeds.runs.models import (
+    AMENDMENTS,
     RESTORABLE_DAYS,
     RUN,
     AppliedCounts,
@@ -195,12 +196,19 @@ def _summary(row: Any) -> RunSummary:
 def list_ended_runs(session: Session, feed_id: UUID, limit: int) -> list[PastRun]:
     """A feed's runs that ended or published all they had, newest first.
 
+    Runs that take back or restore what the feed has said are left out: people ask for them, and
+    they tell nothing about the provider.
+
     What becomes of what was published is not the provider's doing: such a run succeeded here.
     """
     state = sa.case((_HAS_PUBLISHED, RunState.SUCCEEDED), else_=RUN.c.state).label("state")
     query = (
         sa.select(state, RUN.c.finished_at, RUN.c.report, RUN.c.error, RUN.c.failures)
-        .where(RUN.c.feed_id == feed_id, RUN.c.finished_at.is_not(None))
+        .where(
+            RUN.c.feed_id == feed_id,
+            RUN.c.finished_at.is_not(None),
+            RUN.c.input.not_in(AMENDMENTS),
+        )
         .order_by(RUN.c.queued_at.desc())
         .limit(limit)
     )
