@@ -132,6 +132,29 @@ def build_change(
     )
 
 
+def change_alike(change: Change, identity: str, value: str) -> Change:
+    """The same change of another observable of the same type."""
+    type_ = change.type
+    return Change(
+        f"{stix_type(type_)}--{identity}",
+        type_,
+        value,
+        change.kind,
+        change.score,
+        change.score_before,
+        change.tags,
+        change.sources,
+        change.attack,
+        change.cause,
+        change.tlp,
+        change.attack_stated,
+        _other_id(type_, value),
+        change.malicious,
+        change.active,
+        change.relevant,
+    )
+
+
 def _other_id(type_: str, value: str) -> str | None:
     """The standard's id, where the key inside is another one."""
     return None if has_standard_key(type_) else standard_id(type_, value)

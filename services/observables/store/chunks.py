@@ -5,12 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from services.observables.store.plan import (
-    AssertingSource,
-    AssertionData,
-    IncomingAssertion,
-    stronger,
-)
+from services.observables.store.incoming import AssertingSource, AssertionData, IncomingAssertion
+from services.observables.store.plan import stronger
 from shared.database import PUBLIC
 from shared.errors import InvalidInput
 from shared.events.feeds import (

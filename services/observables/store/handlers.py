@@ -12,8 +12,8 @@ from services.observables.attack import current_index
 from services.observables.reference import context
 from services.observables.store import expectations, statements
 from services.observables.store.chunks import Batch, read_chunk, run_time
+from services.observables.store.incoming import IngestPlan
 from services.observables.store.ingest import SourceRun, ingest
-from services.observables.store.plan import IngestPlan
 from services.observables.store.repository import write
 from services.observables.store.repository.relations import put_relations_of_source
 from services.observables.store.repository.write import RunChunkRow, pack_ids

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from services.observables.reference import context
 from services.observables.store.changes import change_events
-from services.observables.store.plan import (
+from services.observables.store.incoming import (
     AssertingSource,
     AssertionData,
     IncomingAssertion,
     IngestPlan,
-    build_plan,
 )
+from services.observables.store.plan import build_plan
 from services.observables.store.repository import repeats, write
 from shared.kafka.outbox import publish
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.observables.store.incoming import IncomingAssertion
 from services.observables.store.ingest import SourceRun, ingest, retraction
-from services.observables.store.plan import IncomingAssertion
 from services.observables.store.repository import repeats, statements
 from services.observables.store.repository.statements import BucketCounts, CompleteStatement
 from shared.stix import bucket

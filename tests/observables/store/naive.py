@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from services.observables.scoring.decay import end_of_day
 from services.observables.scoring.inputs import StoredAssertion
-from services.observables.store.plan import AssertingSource, AssertionData
+from services.observables.store.incoming import AssertingSource, AssertionData
 
 Outcome = dict[str, dict[str, StoredAssertion]]
 

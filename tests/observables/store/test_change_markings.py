@@ -9,12 +9,8 @@ import pytest
 from services.observables.lookup.read_models import _assertion_view
 from services.observables.scoring.inputs import ObservableState
 from services.observables.store.changes import build_change, change_events
-from services.observables.store.plan import (
-    AssertingSource,
-    AssertionData,
-    IncomingAssertion,
-    build_plan,
-)
+from services.observables.store.incoming import AssertingSource, AssertionData, IncomingAssertion
+from services.observables.store.plan import build_plan
 from shared.events.observables import Change
 from shared.stix.markings import MARKINGS
 

@@ -13,7 +13,7 @@ from services.observables.scoring import score
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from services.observables.store import plan as ingest
 from services.observables.store.changes import is_news
-from services.observables.store.plan import (
+from services.observables.store.incoming import (
     AssertingSource,
     AssertionData,
     IncomingAssertion,

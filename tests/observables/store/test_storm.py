@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaConsumer
 from services.observables.consumers import SUBSCRIPTIONS
 from services.observables.scoring.inputs import ObservableState, evaluate
 from services.observables.store.changes import is_news
-from services.observables.store.plan import AssertingSource, AssertionData
+from services.observables.store.incoming import AssertingSource, AssertionData
 from services.observables.store.repository import read
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef

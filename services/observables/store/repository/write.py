@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 from services.observables import NAME
 from services.observables.scoring.decay import end_of_day
 from services.observables.scoring.inputs import ScoreUpdate
-from services.observables.store.models import ASSERTION_COLUMNS, OBSERVABLE, RUN_CHUNK, SOURCE
-from services.observables.store.plan import (
+from services.observables.store.incoming import (
     AssertingSource,
     AssertionData,
     IncomingAssertion,
     IngestPlan,
 )
+from services.observables.store.models import ASSERTION_COLUMNS, OBSERVABLE, RUN_CHUNK, SOURCE
 from services.observables.store.search_keys import key_of, prefix_of
 from shared.database import PLATFORM, PUBLIC, driver_connection, set_tenant
 from shared.errors import InvalidInput, Unavailable
