@@ -83,5 +83,9 @@ def ingest(
 
 def retraction(identity: str, type_: str, value: str, at: datetime) -> IncomingAssertion:
     """The report that a source does not list an observable."""
-    data = AssertionData(0, (), None, at, None, retracted=True)
-    return IncomingAssertion(identity, type_, value, data)
+    return IncomingAssertion(identity, type_, value, retraction_data(at))
+
+
+def retraction_data(at: datetime) -> AssertionData:
+    """What a retraction says of each of its observables."""
+    return AssertionData(0, (), None, at, None, retracted=True)

@@ -42,7 +42,6 @@ class SharedOutcomes:
         if state.public or state.claims or state.sightings:
             self._decide(self._plan, self._source, report, state)
             return
-        rows = state.assertions.values()
         key = (
             report.data,
             state.type,
@@ -52,9 +51,8 @@ class SharedOutcomes:
             state.depth,
             state.reported,
             state.effects,
-            *rows,
-            # A repeated assertion equals a stored one, and counts as another.
-            *map(type, rows),
+            # States share the assertions that are alike; the states outlive the plan.
+            *map(id, state.assertions.values()),
         )
         first = self._firsts.get(key)
         if first is None:

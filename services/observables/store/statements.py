@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.observables.store.incoming import IncomingAssertion
-from services.observables.store.ingest import SourceRun, ingest, retraction
+from services.observables.store.ingest import SourceRun, ingest, retraction, retraction_data
 from services.observables.store.repository import repeats, statements
 from services.observables.store.repository.statements import BucketCounts, CompleteStatement
 from shared.stix import bucket
@@ -89,8 +89,11 @@ def _retract_rest(session: Session, run: SourceRun, statement: CompleteStatement
         ids = [identity for identity in ids if identity not in repeated]
     retracted = 0
     changes = 0
+    over = retraction_data(moment)
     for start in range(0, len(ids), _ROWS):
-        rows = [retraction(identity, "", "", moment) for identity in ids[start : start + _ROWS]]
+        rows = [
+            IncomingAssertion(identity, "", "", over) for identity in ids[start : start + _ROWS]
+        ]
         plan = ingest(session, run, [], rows, [number])
         retracted += len(plan.retracted)
         changes += len(plan.changes)

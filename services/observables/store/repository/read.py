@@ -37,6 +37,7 @@ _ASSERTION_COLUMNS: Final = (
 _SIGHTING_COLUMNS: Final = (
     "observable_id::text, id::text, kind, count, place, note, first_seen, last_seen, actor"
 )
+_source_name_and_id: Final = itemgetter(2, 3)
 _decode_weights: Final = msgspec.json.Decoder(list[tuple[float, str]]).decode
 
 
@@ -62,10 +63,16 @@ _STATES: Final = """
 SELECT id::text, type, value, score, context::text, changed_at, due_at, depth, tlp,
     tenant = %(tenant)s FROM observable
 WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"""
+_DATA: Final = (
+    "tenant, source_id, confidence, tags, attack, malware, first_seen, last_seen, valid_until, "
+    "retracted_at, observed_at"
+)
+# Sources assert the same about most of what they list: assertions that are alike are one row with
+# the ids of all their observables, as PostgreSQL writes an array.
 _STATE_ASSERTIONS: Final = (
-    f"SELECT a.observable_id::text, {_ASSERTION_COLUMNS} FROM assertion a "  # noqa: S608
-    "JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id "
-    "WHERE a.tenant = ANY(%(tenants)s) AND a.observable_id = ANY(%(ids)s)"
+    f"SELECT a.ids, {_ASSERTION_COLUMNS} FROM (SELECT array_agg(observable_id)::text AS ids, "  # noqa: S608
+    f"{_DATA} FROM assertion WHERE tenant = ANY(%(tenants)s) AND observable_id = ANY(%(ids)s) "
+    f"GROUP BY {_DATA}) a JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id"
 )
 _STATE_SIGHTINGS: Final = (
     f"SELECT {_SIGHTING_COLUMNS} FROM sighting "  # noqa: S608
@@ -125,8 +132,9 @@ def _read_observables(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, Observable
                 context.effects(described),
                 scored_at,
                 due,
-                own=own,
-                depth=depth,
+                (),
+                own,
+                depth,
                 tlp=tlp,
             )
     return states, is_public
@@ -135,20 +143,31 @@ def _read_observables(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, Observable
 def _add_assertions(
     cursor: psycopg.Cursor[Any], states: dict[str, ObservableState], tenant: str
 ) -> dict[str, list[StoredAssertion]]:
-    """Add the tenant's own assertions to states; return the public ones by id."""
+    """Add the tenant's own assertions to states; return the public ones by id.
+
+    States with the same assertion share it.
+    """
     public: dict[str, list[StoredAssertion]] = {}
-    for identity, *columns in cursor:
+    for ids, *columns in sorted(cursor.fetchall(), key=_source_name_and_id):
         assertion = StoredAssertion._make(columns)
         assertion = assertion._replace(
             tags=tuple(assertion.tags),
             attack=tuple(assertion.attack),
             derived_from=tuple(assertion.derived_from),
         )
-        if assertion.tenant == tenant:
-            states[identity].assertions[assertion.source_id] = assertion
-        else:
-            public.setdefault(identity, []).append(assertion)
+        source_id = assertion.source_id
+        is_own = assertion.tenant == tenant
+        for identity in _ids_in(ids):
+            if is_own:
+                states[identity].assertions[source_id] = assertion
+            else:
+                public.setdefault(identity, []).append(assertion)
     return public
+
+
+def _ids_in(array: str) -> list[str]:
+    """The ids of an array as PostgreSQL writes it."""
+    return array[1:-1].split(",")
 
 
 def _weight(columns: Row) -> EnrichmentWeight:
@@ -171,10 +190,6 @@ def _grouped(rows: Iterable[Row], make: Callable[[Row], _T]) -> dict[str, list[_
 
 # Rows: what lookups answer with, now or as recorded at a moment.
 
-_DATA: Final = (
-    "tenant, source_id, confidence, tags, attack, malware, first_seen, last_seen, valid_until, "
-    "retracted_at, observed_at"
-)
 _COLUMNS: Final = f"observable_id, {_DATA}"
 _VISIBLE: Final = f"tenant IN (%(tenant)s, '{PUBLIC}') AND {{id}} = ANY(%(ids)s)"
 _OF_OBSERVABLES: Final = (
@@ -200,9 +215,6 @@ _SOURCES_THEN: Final = (
 def _observables_with_assertions(assertions: str, sources: str) -> str:
     """Observables, then their assertions, in one statement that finds the observables once.
 
-    Sources assert the same about most of what they list: assertions that are alike are one row with
-    the ids of all their observables, as PostgreSQL writes an array.
-
     A row without a confidence is an `ObservableRow`, with NULL behind. A row with one is the ids,
     then a `StoredAssertion`; the columns of both kinds have the same types, as UNION wants it.
     """
@@ -223,8 +235,6 @@ def _observables_with_assertions(assertions: str, sources: str) -> str:
 
 _CONFIDENCE: Final = 7
 """The column of a row that tells assertions from observables."""
-_source_name_and_id: Final = itemgetter(2, 3)
-
 _NOW: Final = _observables_with_assertions(_ASSERTIONS_NOW, "source")
 _THEN: Final = _observables_with_assertions(_ASSERTIONS_THEN, _SOURCES_THEN)
 _CONTEXTS_THEN: Final = (
@@ -400,7 +410,7 @@ def _shared_assertions(rows: list[Row]) -> dict[str, Sequence[StoredAssertion]]:
         assertion = StoredAssertion._make(row[1:])
         alone = (assertion,)
         extended: dict[int, Sequence[StoredAssertion]] = {}
-        for identity in row[0][1:-1].split(","):  # an array as PostgreSQL writes it
+        for identity in _ids_in(row[0]):
             before = by_id.get(identity)
             if before is None:
                 by_id[identity] = alone
