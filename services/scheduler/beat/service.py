@@ -84,7 +84,7 @@ def _settle_batch(database: Database, lengths: Mapping[str, int]) -> tuple[int, 
         for fire in fires
         if fire.message_id not in progress and (fire.is_expired or not lengths.get(fire.queue))
     ]
-    settled = {fire.message_id for fire in (*(fire for fire, _ in ended), *lost)}
+    settled = {fire.message_id for fire, _ in ended} | {fire.message_id for fire in lost}
     with database.transaction(PLATFORM) as session:
         repository.confirm(session, ended)
         repository.return_to_pending(session, lost)

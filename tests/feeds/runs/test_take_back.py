@@ -110,8 +110,8 @@ def test_a_feed_takes_back_all_that_it_has_said(desk: Desk) -> None:
 
 
 def test_a_take_back_is_no_document_of_the_source(desk: Desk) -> None:
-    kept = desk.upload(listed(1, 2))
-    desk.done(kept)
+    first = desk.upload(listed(1, 2))
+    desk.done(first)
     wrong = desk.upload(listed(3, 4, 5))
     desk.done(wrong)
     run = desk.done(retract(desk, wrong)["run"])

@@ -70,8 +70,9 @@ _DATA: Final = (
 # Sources assert the same about most of what they list: assertions that are alike are one row with
 # the ids of all their observables, as PostgreSQL writes an array.
 _STATE_ASSERTIONS: Final = (
-    f"SELECT a.ids, {_ASSERTION_COLUMNS} FROM (SELECT array_agg(observable_id)::text AS ids, "  # noqa: S608
-    f"{_DATA} FROM assertion WHERE tenant = ANY(%(tenants)s) AND observable_id = ANY(%(ids)s) "
+    f"SELECT a.ids, {_ASSERTION_COLUMNS} "  # noqa: S608
+    f"FROM (SELECT array_agg(observable_id)::text AS ids, {_DATA} FROM assertion "
+    "WHERE tenant = ANY(%(tenants)s) AND observable_id = ANY(%(ids)s) "
     f"GROUP BY {_DATA}) a JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id"
 )
 _STATE_SIGHTINGS: Final = (
