@@ -115,7 +115,7 @@ SWITCH = {"enabled": "`enable` and `disable` are commands of their own"}
 UPLOAD = {"file": "the file's own name is sent", "name": "the file's own name is shown"}
 
 EVERY_SERVICE: dict[str, Verb | Reason] = {
-    "GET /v1/audit": Verb("audit list", {"tenant": "of"}, PAGES),
+    "GET /v1/audit": Verb("audit list", {"tenant": "of", "own": "all_tenants"}, PAGES),
     "GET /v1/audit/chains": Verb("audit verify"),
     "GET /v1/quotas": Verb("quotas list", {"tenant": "tenant"}),
     "PUT /v1/quotas/{tenant}/{name}": Verb("quotas set"),
