@@ -77,7 +77,7 @@ def main() -> None:
         measurement = Measurement(feeds)
 
         def upload() -> httpx2.Response:
-            query = {"name": "mine", "file": "mine.txt", "confidence": 90}
+            query = {"name": "mine", "file": "mine.txt", "confidence": "90"}
             return feeds.post("/v1/ingest", params=query, content=body)
 
         def count() -> int:
