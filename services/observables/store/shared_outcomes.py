@@ -49,6 +49,7 @@ class SharedOutcomes:
             state.scored_at,
             state.due,
             state.depth,
+            state.tlp,
             state.reported,
             state.effects,
             # States share the assertions that are alike; the states outlive the plan.
