@@ -4,10 +4,12 @@ A passkey asks for a PIN or a finger itself, so that it stands for both factors.
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import webauthn
+from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 from webauthn.helpers.base64url_to_bytes import base64url_to_bytes
 from webauthn.helpers.exceptions import WebAuthnException
@@ -36,6 +38,14 @@ _TITLE: Final = "SentinelIQ"
 _MAX_PASSKEYS: Final = 20
 _BROKEN: Final = (WebAuthnException, ValueError, KeyError, TypeError, IndexError)
 """What an answer raises that no authenticator has made."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyProof:
+    """That somebody held a person's passkey a moment ago."""
+
+    person: StoredPerson
+    credential_id: bytes
 
 
 def begin_registration(
@@ -130,6 +140,7 @@ def remove_passkey(
         NotFound: the person has no such passkey.
     """
     with database.transaction(PLATFORM) as session:
+        people.find_person(session, person.id, lock=True)
         stored = _bytes(credential_id)
         if stored is None or not repository.delete_passkey(session, person.id, stored):
             raise NotFound("You have no such passkey.")
@@ -151,8 +162,10 @@ def begin_use(database: Database, party: RelyingParty) -> PasskeyOptions:
 
 def person_of_passkey(
     database: Database, party: RelyingParty, challenge_id: UUID, credential: dict[str, Any]
-) -> StoredPerson:
-    """Return the person whose passkey has signed a challenge.
+) -> PasskeyProof:
+    """Check that a passkey has signed a challenge, and whose it is.
+
+    The proof counts as long as the passkey is registered: `require_passkey` looks again.
 
     Raises:
         Unauthenticated: it is not known, or the answer is of another challenge, origin or name, or
@@ -187,7 +200,19 @@ def person_of_passkey(
         person = people.find_person(session, passkey.person_id)
     if person is None:
         raise _refused("the person is gone")
-    return person
+    return PasskeyProof(person, passkey.credential_id)
+
+
+def require_passkey(session: Session, proof: PasskeyProof) -> None:
+    """Require that a passkey is still registered, and stays so until the transaction ends.
+
+    Raises:
+        Unauthenticated: it was removed meanwhile.
+    """
+    people.find_person(session, proof.person.id, lock=True)
+    passkey = repository.lock_passkey(session, proof.credential_id)
+    if passkey is None or passkey.person_id != proof.person.id:
+        raise _refused("the passkey was removed meanwhile")
 
 
 def _take_challenge(database: Database, challenge_id: UUID) -> StoredChallenge | None:

@@ -1,6 +1,10 @@
 """The verbs of the second factor: one-time codes, and the recovery codes that stand in for them."""
 
+from datetime import datetime
+from typing import Final
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from services.gateway import NAME
 from services.gateway.credentials import repository
@@ -13,6 +17,7 @@ from services.gateway.credentials.one_time_codes import (
 )
 from services.gateway.credentials.recovery_codes import digest_of_code, new_codes
 from services.gateway.credentials.schemas import NewOneTimeCodes
+from services.gateway.people import repository as people
 from services.gateway.people.models import StoredPerson
 from shared.crypto import Sealer
 from shared.database import PLATFORM, Database
@@ -21,6 +26,8 @@ from shared.kafka.outbox import audit
 from shared.keys import IDENTITY_SECRETS, Keys, keys_of
 from shared.sealed_rows import reseal_rows
 from shared.settings import load_settings
+
+CODE_MISSING: Final = "Send the code of your authenticator, or a recovery code."
 
 
 class SecondFactorRequired(Unauthenticated):
@@ -44,6 +51,7 @@ def begin_codes(database: Database, keys: Keys, person: StoredPerson) -> NewOneT
     secret = new_secret()
     sealed = Sealer(keys, IDENTITY_SECRETS).seal(secret, place_of(person.id))
     with database.transaction(PLATFORM) as session:
+        people.find_person(session, person.id, lock=True)
         present = repository.lock_one_time_secret(session, person.id)
         if present is not None and present.confirmed_at is not None:
             raise Conflict("You have one-time codes already: remove them first.")
@@ -80,19 +88,43 @@ def remove_codes(
         NotFound: the person has none.
         Unauthenticated: the code is wrong.
     """
-    if not has_codes(database, person.id):
+    since = codes_since(database, person.id)
+    if since is None:
         raise NotFound("You have no one-time codes.")
     check_code(database, keys, person, code)
     with database.transaction(PLATFORM) as session:
+        people.find_person(session, person.id, lock=True)
+        require_codes(session, person.id, since)
         repository.delete_one_time_secret(session, person.id)
         audit(session, NAME, tenant, person.login, "one_time_codes.remove", person.login)
 
 
-def has_codes(database: Database, person_id: UUID) -> bool:
-    """Whether a person's sign-in asks for a one-time code."""
+def codes_since(database: Database, person_id: UUID) -> datetime | None:
+    """Since when a person's sign-in asks for a one-time code; None if it does not."""
     with database.transaction(PLATFORM) as session:
         stored = repository.lock_one_time_secret(session, person_id)
-    return stored is not None and stored.confirmed_at is not None
+    return None if stored is None else stored.confirmed_at
+
+
+def require_codes(session: Session, person_id: UUID, since: datetime | None) -> None:
+    """Require that a person's sign-in still asks for the codes of which one was checked, or none.
+
+    Args:
+        session: of the platform; the codes stay as they are until its transaction ends.
+        person_id: whose codes they are.
+        since: since when they counted as one was checked; None if none was asked for.
+
+    Raises:
+        SecondFactorRequired: codes count by now, and none was checked.
+        Unauthenticated: the codes were removed meanwhile, or are others.
+    """
+    stored = repository.lock_one_time_secret(session, person_id)
+    present = None if stored is None else stored.confirmed_at
+    if present == since:
+        return
+    if since is None:
+        raise SecondFactorRequired(CODE_MISSING)
+    raise Unauthenticated("Your one-time codes have changed meanwhile: sign in again.")
 
 
 def check_code(database: Database, keys: Keys, person: StoredPerson, code: str) -> str:

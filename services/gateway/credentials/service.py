@@ -1,5 +1,6 @@
 """The verbs of passwords."""
 
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -18,8 +19,23 @@ from shared.kafka.outbox import audit
 _WRONG = "The login or the password is wrong."
 
 
-def check_password(database: Database, login: str, password: str) -> StoredPerson:
-    """Return the person of a login and password; one that does not exist costs the same.
+@dataclass(frozen=True, slots=True)
+class PasswordProof:
+    """That somebody knew a person's password a moment ago.
+
+    Attributes:
+        person: whose password it was.
+        stored_hash: what was stored of it then.
+    """
+
+    person: StoredPerson
+    stored_hash: str = field(repr=False)
+
+
+def check_password(database: Database, login: str, password: str) -> PasswordProof:
+    """Check a login and password; a login that does not exist costs the same.
+
+    The proof counts as long as the password stays: `require_password` looks again.
 
     Raises:
         Unauthenticated: one of both is wrong.
@@ -31,9 +47,23 @@ def check_password(database: Database, login: str, password: str) -> StoredPerso
             person_id = UUID(int=0) if person is None else person.id
             stored = repository.find_password(session, person_id)
         guess.is_right = is_password(password, stored)
-    if person is None or not guess.is_right:
+    if person is None or stored is None or not guess.is_right:
         raise Unauthenticated(_WRONG)
-    return person
+    return PasswordProof(person, stored)
+
+
+def require_password(session: Session, proof: PasswordProof) -> None:
+    """Require that a password is still the person's, and stays so until the transaction ends.
+
+    Between the check and the transaction lies the time of a hash and of a second factor, in which
+    the owner may have chosen another password and ended all sessions.
+
+    Raises:
+        Unauthenticated: the password was changed meanwhile, or the person is gone.
+    """
+    person = people.find_person(session, proof.person.id, lock=True)
+    if person is None or repository.find_password(session, person.id) != proof.stored_hash:
+        raise Unauthenticated(_WRONG)
 
 
 def store_password(session: Session, person: StoredPerson, password: str) -> None:
@@ -70,8 +100,9 @@ def change_password(
         InvalidInput: the new one is too short, or easily guessed.
     """
     check_policy(password, person.login)
-    check_password(database, person.login, present)
+    proof = check_password(database, person.login, present)
     with database.transaction(PLATFORM) as session:
+        require_password(session, proof)
         store_password(session, person, password)
         ended = end_sessions(session, person.id, person.login, except_for=session_id)
         count = str(len(ended))

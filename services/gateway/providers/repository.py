@@ -64,10 +64,12 @@ def insert_provider(session: Session, **values: Any) -> StoredProvider:
         raise Conflict(f"There is already a provider {name}.", field="name") from error
 
 
-def find_provider(session: Session, provider_id: UUID) -> StoredProvider | None:
-    """A provider that the transaction may read."""
+def find_provider(
+    session: Session, provider_id: UUID, *, lock: bool = False
+) -> StoredProvider | None:
+    """A provider that the transaction may read; with `lock`, nobody deletes it meanwhile."""
     query = sa.select(*PROVIDER.c).where(PROVIDER.c.id == provider_id)
-    row = session.execute(query).one_or_none()
+    row = session.execute(query.with_for_update(read=True) if lock else query).one_or_none()
     return None if row is None else StoredProvider(*row)
 
 

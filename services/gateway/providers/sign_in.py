@@ -268,6 +268,8 @@ class ProviderSignIn:
         if role is None:
             raise Unauthenticated(describe_outcomes(outcomes))
         with self._database.transaction(PLATFORM) as session:
+            if repository.find_provider(session, stored.id, lock=True) is None:
+                raise Unauthenticated("The identity provider was deleted meanwhile.")
             secret, owner = begin_session(
                 session,
                 person,

@@ -92,9 +92,16 @@ def begin_session(
 ) -> tuple[str, SessionOwner]:
     """Begin a session, in a transaction of the platform; return its secret and the session.
 
+    The person stays as it is until the transaction ends: whoever freezes it, or ends its sessions,
+    does so before, and no session begins, or after, and this one ends as well.
+
     Raises:
-        Unauthenticated: the person may act in no tenant.
+        Unauthenticated: the person is frozen or gone, or may act in no tenant.
     """
+    present = people.find_person(session, person.id, lock=True)
+    if present is None:
+        raise Unauthenticated("The account is gone: ask an admin of yours.")
+    person = present
     if person.frozen_at is not None:
         raise Unauthenticated("The account is frozen: ask an operator.")
     members = _members(session, person, provider)
@@ -223,7 +230,8 @@ def end_all_own(database: Database, principal: Principal) -> int:
 
 
 def end_all(session: Session, tenant: str, person_id: UUID, actor: str) -> int:
-    """End all sessions of a person; return how many."""
+    """End all sessions of a person, also one that begins at the same time; return how many."""
+    people.find_person(session, person_id, lock=True)
     ended = repository.end_sessions(session, person_id, actor)
     audit(session, NAME, tenant, actor, "sessions.end_all", person_id, count=str(len(ended)))
     return len(ended)

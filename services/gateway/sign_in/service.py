@@ -1,20 +1,24 @@
 """The verbs of signing in."""
 
-from collections.abc import Sequence
-
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from services.gateway import NAME
 from services.gateway.credentials.guesses import counted_attempt
-from services.gateway.credentials.passkeys import person_of_passkey
+from services.gateway.credentials.passkeys import person_of_passkey, require_passkey
 from services.gateway.credentials.relying_party import RelyingParty
 from services.gateway.credentials.second_factor import (
+    CODE_MISSING,
     SecondFactorRequired,
     check_code,
-    has_codes,
+    codes_since,
+    require_codes,
 )
-from services.gateway.credentials.service import check_password, store_password
+from services.gateway.credentials.service import (
+    check_password,
+    require_password,
+    store_password,
+)
 from services.gateway.people import repository as people
 from services.gateway.people.grants import require_reset
 from services.gateway.people.models import StoredInvitation, StoredPerson
@@ -55,12 +59,18 @@ def sign_in(
     """
     try:
         with counted_attempt(database, device.address, has_signed_in) as attempt:
-            person = check_password(database, body.login, body.password)
+            proof = check_password(database, body.login, body.password)
             # The password is right; whoever is asked for a code next has guessed nothing.
             attempt.is_right = body.code is None
-            methods = ["password", *_second_factor(database, keys, person, body.code)]
+            since = codes_since(database, proof.person.id)
+            methods = ["password"]
+            if since is not None:
+                methods.append(_second_factor(database, keys, proof.person, body.code))
             attempt.is_right = True
-        return _begin(database, person, methods, device)
+        with database.transaction(PLATFORM) as session:
+            require_password(session, proof)
+            require_codes(session, proof.person.id, since)
+            return begin_session(session, proof.person, methods, device)
     except SentinelIQError as error:
         log.warning("sign_in.refused", reason=error.message, address=device.address)
         raise
@@ -75,8 +85,10 @@ def sign_in_by_passkey(
         Unauthenticated: the passkey is not valid here, or the account is frozen.
     """
     try:
-        person = person_of_passkey(database, party, body.challenge_id, body.credential)
-        return _begin(database, person, ["passkey"], device)
+        proof = person_of_passkey(database, party, body.challenge_id, body.credential)
+        with database.transaction(PLATFORM) as session:
+            require_passkey(session, proof)
+            return begin_session(session, proof.person, ["passkey"], device)
     except SentinelIQError as error:
         log.warning("sign_in.refused", reason=error.message, address=device.address)
         raise
@@ -143,21 +155,10 @@ def join_tenant(database: Database, session_secret: str, link_secret: str) -> Se
         return find_owner(session, session_secret)
 
 
-def _second_factor(
-    database: Database, keys: Keys, person: StoredPerson, code: str | None
-) -> Sequence[str]:
-    if not has_codes(database, person.id):
-        return ()
+def _second_factor(database: Database, keys: Keys, person: StoredPerson, code: str | None) -> str:
     if code is None:
-        raise SecondFactorRequired("Send the code of your authenticator, or a recovery code.")
-    return (check_code(database, keys, person, code),)
-
-
-def _begin(
-    database: Database, person: StoredPerson, methods: Sequence[str], device: Device
-) -> tuple[str, SessionOwner]:
-    with database.transaction(PLATFORM) as session:
-        return begin_session(session, person, methods, device)
+        raise SecondFactorRequired(CODE_MISSING)
+    return check_code(database, keys, person, code)
 
 
 def _create(session: Session, invitation: StoredInvitation, body: LinkAcceptance) -> StoredPerson:
