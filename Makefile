@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler gateway flower
 
-.PHONY: help jars documents run demo test test-all test-again api-cases faults faults-short check catalog format bench lock env clean
+.PHONY: help jars documents run demo test test-all test-again containers api-cases faults faults-short check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +29,16 @@ demo: $(VENV)/.local ## show the whole way once, on a temporary data folder
 test: $(VENV)/.dev jars documents ## run the tests on the real parts, but for the long fault and volume runs
 	@$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.dev jars documents ## run every test but the fault matrix
-	@$(PYTEST) -m "not matrix" || { [ $$? -eq 1 ] && $(MAKE) test-again; }
+test-all: $(VENV)/.dev jars documents ## run every test but the fault matrix and the containers
+	@$(PYTEST) -m "not matrix and not containers" || { [ $$? -eq 1 ] && $(MAKE) test-again; }
 
 # Exit code 1 of pytest: every test ran, and some failed. Nothing else is worth a second run.
 test-again: ## run the tests that failed last once more, one at a time: it tells a slow machine from a mistake
 	@echo "These tests failed beside others and run once more, alone:"
-	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not matrix" -v
+	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not matrix and not containers" -v
+
+containers: $(VENV)/.dev jars ## run compose.yaml in containers (Podman) and write docs/containers.md
+	@SENTINELIQ_CONTAINERS_PAGE=write $(BIN)/python -m pytest --durations=5 tests/containers
 
 api-cases: $(VENV)/.dev ## send 2,000 requests made from each API's document (about an hour)
 	@SENTINELIQ_API_CASES=2000 $(BIN)/python -m pytest --durations=5 tests/shared/web/test_documents.py

@@ -23,16 +23,14 @@ from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
-import yaml
 from pydantic import SecretStr
 
 from shared.kafka.logins import BROKER
 from shared.kafka.rights import ADMINISTRATOR, LOGINS
 from shared.keys import DerivedKeys, KeyBundle, bundle_json, granted_keys
 from shared.settings import SERVICES, Settings
+from tests.deploy.compose_file import ROOT, TEXT, read_compose
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "compose.yaml").read_text()
 KEYS = DerivedKeys(SecretStr("a-secret-key-for-tests-of-more-than-32-characters"))
 SECRETS = {
     "POSTGRES_PASSWORD": "one-of-this-test",
@@ -42,29 +40,13 @@ SECRETS = {
     **{f"{service.upper()}_DATABASE_PASSWORD": f"{service}-of-this-test" for service in SERVICES},
     **{f"KAFKA_PASSWORD_{login.upper()}": f"of-{login}" for login in (BROKER, *LOGINS)},
 }
-VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?P<operator>:\?|:-)(?P<word>[^}]*)\}")
 READY_WITHIN = 45.0
 """Seconds."""
 STOPPED_WITHIN = 20.0
 """Seconds."""
 
 
-def interpolated(value: Any) -> Any:
-    """A value as Compose reads it: variables are replaced, `$$` is a dollar sign."""
-    if isinstance(value, dict):
-        return {key: interpolated(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [interpolated(inner) for inner in value]
-    return VARIABLE.sub(_value, value) if isinstance(value, str) else value
-
-
-def _value(match: re.Match[str]) -> str:
-    if match[0] == "$$":
-        return "$"
-    return SECRETS[match["name"]] if match["operator"] == ":?" else match["word"]
-
-
-COMPOSE: dict[str, Any] = interpolated(yaml.safe_load(TEXT))
+COMPOSE = read_compose(SECRETS)
 ALL: dict[str, dict[str, Any]] = COMPOSE["services"]
 PARTS = ("kafka", "valkey", "postgres")
 SETUP = "kafka-logins"

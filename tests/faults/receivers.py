@@ -61,9 +61,13 @@ class ServedList:
 
 
 class Outside:
-    """Both servers on one port of loopback: `POST /hook/…` and `GET /list/…`."""
+    """Both servers on one port: `POST /hook/…` and `GET /list/…`.
 
-    def __init__(self) -> None:
+    Args:
+        host: the address on which they listen.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.book = ReceiverBook()
         self.lists: dict[str, ServedList] = {}
         outside = self
@@ -94,10 +98,10 @@ class Outside:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @staticmethod
