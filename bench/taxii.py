@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--objects", type=int, default=100_000)
     parser.add_argument("--burst", type=int, default=10_000)
-    parser.add_argument("--medallion", type=int, default=2_000)
+    parser.add_argument("--medallion", type=int, default=5_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sentineliq-bench-") as name:
         folder = Path(name)

@@ -14,8 +14,8 @@ from uuid import uuid4
 from tests.containers.images import PARTS, Image
 from tests.containers.podman import Podman
 
-_READY_SECONDS = 120.0
-_ENDED_SECONDS = 120.0
+_READY_SECONDS = 240.0
+_ENDED_SECONDS = 240.0
 _LOG_LINES = "40"
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 

@@ -62,7 +62,13 @@ class World:
         config = {"url": self.outside.url + hook}
         channel = {"name": hook, "kind": "webhook", "config": config}
         channel_id = self.ask("notifications", "POST", "/v1/channels", json=channel)["id"]
-        rule = {"name": hook, "channel_ids": [channel_id], "types": ["ipv4-addr"]}
+        # Each event by itself: of many sources at once a summary would tell after minutes.
+        rule = {
+            "name": hook,
+            "channel_ids": [channel_id],
+            "types": ["ipv4-addr"],
+            "group_by": ["event"],
+        }
         self.ask("notifications", "POST", "/v1/rules", json=rule)
 
     def serve_list(self, value: str) -> str:
