@@ -148,13 +148,15 @@ def _store(
     for source in sources:
         if source.tenant != tenant:
             continue
-        stored = dict(read_measurements(source.measurements).copies)
+        before = read_measurements(source.measurements)
+        stored = dict(before.copies)
         measured = {
             str(row.original_id): row.probability for row in rows if row.copier_id == source.id
         }
         fresh = steady(measured, stored)
         if fresh != stored:
-            write.put_measurements(session, tenant, source.id, write_measurements(fresh))
+            text = write_measurements(fresh, before.reliability)
+            write.put_measurements(session, tenant, source.id, text)
             names = fresh.keys() | stored.keys()
             moved[source.id] = [
                 UUID(name) for name in sorted(names) if fresh.get(name) != stored.get(name)

@@ -9,7 +9,7 @@ from services.observables.scoring import score as scoring
 from services.observables.scoring.claims import Claim, Effect
 from services.observables.scoring.decay import HELD_FOR, curve_of, end_of_day
 from services.observables.scoring.due_time import due
-from services.observables.scoring.measurements import read_measurements
+from services.observables.scoring.measurements import NO_MEASUREMENTS, read_measurements
 from services.observables.scoring.threats import threat_kind
 from shared.stix.markings import Marking, marking_of, strictest
 
@@ -111,7 +111,9 @@ class StoredAssertion(NamedTuple):
         return self._claim_dated(None)
 
     def _claim_dated(self, dated: datetime | None) -> Claim:
-        weight, reason = _source_weight(self.reliability, self.confidence)
+        measured = read_measurements(self.measurements) if self.measurements else NO_MEASUREMENTS
+        reliability = self.reliability if measured.reliability is None else measured.reliability
+        weight, reason = _source_weight(reliability, self.confidence, self.reliability)
         return Claim(
             "source",
             self.source,
@@ -121,11 +123,11 @@ class StoredAssertion(NamedTuple):
             None,
             self.origin,
             tuple(self.derived_from),
-            self.reliability,
+            reliability,
             threat_kind(self.tags, self.malware),
             dated,
             self.source_id,
-            read_measurements(self.measurements).copies if self.measurements else (),
+            measured.copies,
         )
 
 
@@ -144,8 +146,9 @@ class RepeatedAssertion(StoredAssertion):
 
 
 @cache
-def _source_weight(reliability: int, confidence: int) -> tuple[float, str]:
-    reason = f"reliability {reliability} %, confidence {confidence} %"
+def _source_weight(reliability: int, confidence: int, stated: int) -> tuple[float, str]:
+    learned = f" as learned, {stated} % as stated" if reliability != stated else ""
+    reason = f"reliability {reliability} %{learned}, confidence {confidence} %"
     return scoring.source_weight(reliability, confidence), reason
 
 

@@ -14,34 +14,39 @@ class Measurements(NamedTuple):
 
     Attributes:
         copies: the sources that it copies.
+        reliability: learned, 0 to 100; None where the stated one holds.
     """
 
     copies: CopyProbabilities = ()
+    reliability: int | None = None
 
 
 class _StoredMeasurements(msgspec.Struct, omit_defaults=True):
     copies: dict[str, float] = {}
+    reliability: int | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_StoredMeasurements).decode
-_NONE: Final = Measurements()
+NO_MEASUREMENTS: Final = Measurements()
 
 
 @lru_cache(maxsize=4096)
 def read_measurements(text: str) -> Measurements:
     """Measurements of JSON; of no text there are none."""
     if not text:
-        return _NONE
-    return Measurements(tuple(sorted(_decode(text).copies.items())))
+        return NO_MEASUREMENTS
+    stored = _decode(text)
+    return Measurements(tuple(sorted(stored.copies.items())), stored.reliability)
 
 
-def write_measurements(copies: Mapping[str, float]) -> str:
+def write_measurements(copies: Mapping[str, float], reliability: int | None = None) -> str:
     """Measurements as JSON; without any it is empty, as is the row of a new source.
 
     Args:
         copies: the probability that a source copies another, by the id of that.
+        reliability: learned; None where the stated one holds.
     """
-    if not copies:
+    if not copies and reliability is None:
         return ""
-    stored = _StoredMeasurements(dict(sorted(copies.items())))
+    stored = _StoredMeasurements(dict(sorted(copies.items())), reliability)
     return msgspec.json.encode(stored).decode()
