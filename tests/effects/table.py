@@ -97,6 +97,8 @@ _OBSERVABLES = [
      lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/dry-run")),
     ("POST", "/v1/enrichment-policies/{policy_id}/apply", "policies.apply",
      lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/apply")),
+    ("PUT", "/v1/evidence-policy", "evidence.policy",
+     lambda _: Call("/v1/evidence-policy", json={"applies_learning": True})),
     ("POST", "/v1/collections", "collections.create",
      lambda _: Call("/v1/collections", json={"title": uuid4().hex, "is_writable": True})),
     ("PATCH", "/v1/collections/{collection_id}", "collections.change",
@@ -342,6 +344,7 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "secret": {"secret": f"whsec_{'B' * 32}"},
         "credentials": {"credentials": {"url": "http://127.0.0.1:2/SECRET-OF-A-CHANNEL"}},
         "enabled": {"enabled": False},
+        "max_tlp": {"max_tlp": "green"},
     },
     _RULES: {
         "name": {"name": "another name"},

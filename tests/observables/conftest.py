@@ -29,6 +29,8 @@ TABLES = (
     "source",
     "source_past",
     "source_pair",
+    "source_quality",
+    "evidence_policy",
     "observable",
     "context_past",
     "assertion",

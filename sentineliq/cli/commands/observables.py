@@ -39,6 +39,10 @@ Value = Annotated[str, typer.Argument(metavar="VALUE|ID", help="A value, or a ST
 _COLUMNS: Final = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
 _RELATION_COLUMNS: Final = ("direction", "kind", "value", "type", "score", "last seen")
 _SOURCE_COLUMNS: Final = ("name", "tenant", "observables", "reliability", "tlp", "id")
+_QUALITY_COLUMNS: Final = (
+    *("source", "type", "right_count", "wrong_count"),
+    *("stated", "learned", "low", "high", "is_applied"),
+)
 _COPY_COLUMNS: Final = (
     "copier",
     "original",
@@ -205,6 +209,34 @@ def list_copies(ctx: Context) -> None:
     rows = [tuple(map(document.get, _COPY_COLUMNS)) for document in documents]
     empty = "no source copies another, as far as was measured"
     ctx.obj.answer(documents, output.table(_COPY_COLUMNS, rows, empty=empty))
+
+
+@observables.command("quality")
+def list_quality(ctx: Context) -> None:
+    """List what came out about the listings of sources, and how far to rely on them by that."""
+    documents = ctx.obj.client.get("observables", "/v1/source-quality")
+    rows = [tuple(map(document.get, _QUALITY_COLUMNS)) for document in documents]
+    empty = "nothing has come out about the listings of any source"
+    ctx.obj.answer(documents, output.table(_QUALITY_COLUMNS, rows, empty=empty))
+
+
+@observables.command("learning")
+def set_learning(
+    ctx: Context,
+    *,
+    applied: Annotated[
+        bool | None,
+        typer.Option("--apply/--propose", help="Whether what is learned counts in scores."),
+    ] = None,
+) -> None:
+    """Show or set whether what is learned about sources counts in the tenant's scores."""
+    client = ctx.obj.client
+    path = "/v1/evidence-policy"
+    if applied is None:
+        document = client.get("observables", path)
+    else:
+        document = client.put("observables", path, {"applies_learning": applied})
+    ctx.obj.answer(document, output.details(document))
 
 
 def _assessment(assessment: Mapping[str, Any]) -> str:

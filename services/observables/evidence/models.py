@@ -1,11 +1,13 @@
-"""The table of pairs of sources of which one copies the other."""
+"""The tables of what is measured of sources: copies, quality, and whether it counts."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+_METADATA = sa.MetaData()
+
 SOURCE_PAIR = sa.Table(
     "source_pair",
-    sa.MetaData(),
+    _METADATA,
     sa.Column("tenant", sa.Text, primary_key=True),
     sa.Column("copier_id", pg.UUID(as_uuid=True), primary_key=True),
     sa.Column("original_id", pg.UUID(as_uuid=True), primary_key=True),
@@ -17,4 +19,26 @@ SOURCE_PAIR = sa.Table(
     sa.Column("earlier", sa.BigInteger),
     sa.Column("later", sa.BigInteger),
     sa.Column("measured_at", sa.DateTime(timezone=True)),
+)
+
+SOURCE_QUALITY = sa.Table(
+    "source_quality",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("source_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("type", sa.Text, primary_key=True),
+    sa.Column("right_count", sa.BigInteger),
+    sa.Column("wrong_count", sa.BigInteger),
+    sa.Column("stated", sa.SmallInteger),
+    sa.Column("learned", sa.SmallInteger),
+    sa.Column("low", sa.SmallInteger),
+    sa.Column("high", sa.SmallInteger),
+    sa.Column("is_applied", sa.Boolean),
+    sa.Column("measured_at", sa.DateTime(timezone=True)),
+)
+EVIDENCE_POLICY = sa.Table(
+    "evidence_policy",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("applies_learning", sa.Boolean),
 )

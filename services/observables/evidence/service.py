@@ -10,7 +10,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.observables.evidence import repository
 from services.observables.evidence.copies import (
     CopiedPair,
     SourceOrigin,
@@ -18,7 +17,8 @@ from services.observables.evidence.copies import (
     steady,
 )
 from services.observables.evidence.listings import Listings
-from services.observables.evidence.repository import IdRange, ListedSource, PairRow
+from services.observables.evidence.repository import copies as repository
+from services.observables.evidence.repository.copies import IdRange, ListedSource, PairRow
 from services.observables.reference.list_effects import list_effects
 from services.observables.scoring.measurements import read_measurements, write_measurements
 from services.observables.store.repository import write
@@ -31,7 +31,7 @@ PATIENCE: Final = 60
 """Seconds that one page may take."""
 _PAGE: Final = 50_000
 """Assertions of one page, about."""
-_MAX_PAGES: Final = 20
+MAX_PAGES: Final = 20
 """Pages that are read of each tenant: a million assertions are enough to tell who copies."""
 _MARKED_PAGES: Final = 64
 _HARMLESS: Final = 0.5
@@ -60,14 +60,29 @@ class MeasuredSources:
 def measure_sources(database: Database) -> MeasuredSources:
     """Measure the sources of every tenant, and apply what was measured."""
     outcome = MeasuredSources()
-    with database.transaction(PLATFORM) as session:
-        tenants = repository.tenants_with_sources(session)
-        estimate = repository.estimated_assertions(session)
-    pages = min(max(-(-estimate // _PAGE), 1), 4096)
+    tenants, pages = sampled_pages(database)
     for tenant in tenants:
         _measure_tenant(database, tenant, pages, outcome)
         outcome.tenants += 1
     return outcome
+
+
+def sampled_pages(database: Database) -> tuple[list[str], int]:
+    """The tenants with sources, and into how many ranges of ids their rows are to be divided."""
+    with database.transaction(PLATFORM) as session:
+        tenants = repository.tenants_with_sources(session)
+        estimate = repository.estimated_assertions(session)
+    return tenants, min(max(-(-estimate // _PAGE), 1), 4096)
+
+
+def harmless_words() -> list[str]:
+    """The words of allow-lists that say that a value is harmless."""
+    return [word for word, share in list_effects().weights.items() if share >= _HARMLESS]
+
+
+def marked_ranges() -> Iterator[IdRange]:
+    """The ranges of ids in which scores are marked as due."""
+    return id_ranges(_MARKED_PAGES)
 
 
 def list_pairs(database: Database, tenant: str) -> list[sa.Row[Any]]:
@@ -103,10 +118,10 @@ def _read_listings(
     database: Database, tenant: str, sources: list[ListedSource], pages: int
 ) -> Listings:
     """Who lists what: all of it, or of many observables a sample. Ids are hashes."""
-    harmless = [word for word, share in list_effects().weights.items() if share >= _HARMLESS]
+    harmless = harmless_words()
     listings = Listings()
     starts: dict[UUID, datetime] = {}
-    for ids in list(_id_ranges(pages))[:_MAX_PAGES]:
+    for ids in list(id_ranges(pages))[:MAX_PAGES]:
         with database.transaction(tenant, PATIENCE) as session:
             if not starts:
                 starts = repository.first_days(session, tenant, ids)
@@ -117,7 +132,7 @@ def _read_listings(
     return listings
 
 
-def _id_ranges(count: int) -> Iterator[IdRange]:
+def id_ranges(count: int) -> Iterator[IdRange]:
     """All ids in ranges of about the same length."""
     bounds = [number * 0x10000 // count for number in range(count + 1)]
     for low, high in pairwise(bounds):
@@ -167,7 +182,7 @@ def _store(
 def _mark_due(database: Database, tenant: str, copier: UUID, original: UUID) -> int:
     """Let the scores of what both sources list be computed again."""
     marked = 0
-    for ids in _id_ranges(_MARKED_PAGES):
+    for ids in marked_ranges():
         with database.transaction(PLATFORM, PATIENCE) as session:
             marked += repository.mark_due(session, tenant, copier, original, ids)
     return marked

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from services.observables import NAME
+from services.observables.evidence.quality import learn_sources
 from services.observables.evidence.service import measure_sources as measure_all
 from services.observables.worker import celery
 from shared.database import Database, database
@@ -20,11 +21,12 @@ _TIME_LIMIT: Final = 880
     soft_time_limit=_TIME_LIMIT - 30,
 )
 def measure_sources(_self: ServiceTask) -> dict[str, Any]:
-    """Measure which sources copy others; two never run at once."""
+    """Measure which sources copy others, and learn which are right; two never run at once."""
     result: dict[str, Any] = {"status": "failed"}
 
     def run(own: Database) -> None:
-        result.update({"status": "ok", **asdict(measure_all(own))})
+        result.update(asdict(measure_all(own)))
+        result.update({"status": "ok", **asdict(learn_sources(own))})
 
     work = Sweep("source-evidence", 0.0, run, longest=_TIME_LIMIT)
     if not run_sweep(database(NAME), work):

@@ -100,6 +100,8 @@ POLICIES: Final = (
     RetentionPolicy(
         table="source_pair", reason="One row for each pair of sources of which one copies another."
     ),
+    RetentionPolicy(table="source_quality", reason="A row for each source and type of observable."),
+    RetentionPolicy(table="evidence_policy", reason="One row for each tenant that has decided."),
     RetentionPolicy(table="dissemination_list", reason="It stays until its tenant deletes it."),
     RetentionPolicy(
         table="list_entry", reason="What lists have at present; it goes when it matches no more."
