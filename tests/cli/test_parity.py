@@ -186,7 +186,9 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables GET /v1/source-pairs": Verb("observables copies"),
     "observables GET /v1/source-quality": Verb("observables quality"),
     "observables GET /v1/evidence-policy": Verb("observables learning"),
-    "observables PUT /v1/evidence-policy": Verb("observables learning"),
+    "observables PUT /v1/evidence-policy": Verb(
+        "observables learning", {"applies_learning": "applied"}
+    ),
     "observables GET /v1/runs/{run_id}": Verb("feeds follow"),
     "observables GET /v1/lists": Verb("lists list", reasons=PAGES),
     "observables POST /v1/lists": Verb("lists add", LIST),
