@@ -4,15 +4,18 @@ from typing import Any, Final
 
 from services.feeds.runs.accounts import mark_unconfirmed
 from services.feeds.runs.full_statements import start_checks
-from services.feeds.runs.handlers import handle_applied
+from services.feeds.runs.handlers import handle_applied, handle_posted
 from services.feeds.runs.service import reconcile, start_due_feeds
 from services.feeds.subscriptions.service import reseal_credentials
-from shared.events.observables import APPLIED
+from shared.events.observables import APPLIED, POSTED
 from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
 from shared.sealed_rows import RESEAL_SECONDS
 
-SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [Subscription(APPLIED, handle_applied)]
+SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
+    Subscription(APPLIED, handle_applied),
+    Subscription(POSTED, handle_posted),
+]
 
 SWEEPS: Final = [
     Sweep("waiting-runs", 10.0, reconcile),

@@ -31,6 +31,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     observables.ENRICHED,
     observables.TRENDING,
     observables.LISTS,
+    observables.POSTED,
     mitre.RELEASED,
     mitre.TECHNIQUES,
     notifications.DELIVERED,

@@ -189,6 +189,28 @@ class ListNews(msgspec.Struct, omit_defaults=True):
     polled_at: str = ""
 
 
+class ObjectsPosted(msgspec.Struct, omit_defaults=True):
+    """STIX objects that a client has posted into a collection, or has deleted from it.
+
+    Attributes:
+        collection_id: the collection; a feed of the feeds service stands for it.
+        collection: its title.
+        tlp: the strictest marking of an object in it.
+        post_id: what brought them; together with `piece` it identifies the event's content.
+        piece: the place of its first object in what brought them.
+        objects: as they were posted, each the newest version of its id; deleted ones are revoked.
+        actor: who posted or deleted them.
+    """
+
+    collection_id: UUID
+    collection: str
+    post_id: UUID
+    piece: int
+    objects: list[msgspec.Raw]
+    tlp: str = "amber"
+    actor: str = ""
+
+
 def change_id(event: Event[ObservablesChanged], change: Change) -> UUID:
     """What identifies a change, in however many events it comes.
 
@@ -233,4 +255,10 @@ LISTS = Topic(
     ListNews,
     "A list was stopped or released, or a consumer of lists stopped polling.",
     "list",
+)
+POSTED = Topic(
+    "observables.posted.v1",
+    ObjectsPosted,
+    "Clients have posted objects into a collection, or have deleted some.",
+    "collection",
 )

@@ -20,7 +20,7 @@ LOGINS: Final = (*SERVICES, OPERATOR, ADMINISTRATOR)
 """All logins: one for each service, that of the command line, and that of migrations."""
 
 CONSUMED: Final[dict[str, tuple[str, ...]]] = {
-    "feeds": ("observables.applied.v1",),
+    "feeds": ("observables.applied.v1", "observables.posted.v1"),
     "observables": (
         "feeds.observed.v1",
         "feeds.finished.v1",

@@ -74,6 +74,22 @@ class PayloadStore:
         self.keep(packed)
         return packed.content
 
+    def add_content(self, content: bytes) -> str:
+        """Store a document that this platform has written itself; its digest."""
+        digest = hashlib.sha256(content).hexdigest()
+        if self.path(digest).exists():
+            return digest
+        with self.scratch() as folder:
+            packed = folder / "document.zst"
+            with packed.open("wb") as target:
+                target.write(
+                    zstandard.ZstdCompressor(level=1, write_checksum=True).compress(content)
+                )
+                target.flush()
+                os.fsync(target.fileno())
+            self.keep(PackedPayload(Unpacked(digest, len(content), ()), packed))
+        return digest
+
     def pack(self, file: Path) -> PackedPayload:
         """Unwrap a file (gzip, zip, zstd), compress its content beside it, and remove the file.
 

@@ -1,4 +1,4 @@
-"""Handler of events about runs: what the observables service applied of them."""
+"""Handlers of events of the observables service: what it applied of runs, what was posted there."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from services.feeds.runs.accounts import account_for
+from services.feeds.runs.posted_documents import add_document
 from shared.events import Event
-from shared.events.observables import RunApplied
+from shared.events.observables import ObjectsPosted, RunApplied
 from shared.timestamps import parse_timestamp
 
 
@@ -15,6 +16,12 @@ def handle_applied(session: Session, events: Sequence[Event[RunApplied]]) -> Non
     """Account for runs: one that was applied has succeeded, one that was not is said again."""
     for event in events:
         account_for(session, event.data, _time_of(event))
+
+
+def handle_posted(session: Session, events: Sequence[Event[ObjectsPosted]]) -> None:
+    """Let the feeds of collections read what was posted; an event that comes again adds nothing."""
+    for event in events:
+        add_document(session, event)
 
 
 def _time_of(event: Event[RunApplied]) -> datetime | None:

@@ -151,6 +151,7 @@ class NewRun:
         full_reason: why it says everything again, if it is to do so in any case.
         file_name: of the payload, where it was uploaded.
         retracts: of a retraction: the run whose document it takes back; None: it takes all back.
+        id: derived from what causes it; None of a run that nothing repeats.
     """
 
     tenant: str
@@ -162,6 +163,7 @@ class NewRun:
     full_reason: str | None = None
     file_name: str | None = None
     retracts: UUID | None = None
+    id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,10 +89,16 @@ def get_own_feed(session: Session, tenant: str, feed_id: UUID) -> Feed:
     Raises:
         NotFound: the tenant has no such feed of its own.
     """
-    row = session.execute(sa.select(FEED).where(_is_own(tenant, feed_id))).one_or_none()
-    if row is None:
+    feed = find_own_feed(session, tenant, feed_id)
+    if feed is None:
         raise NotFound(f"There is no feed {feed_id} that this tenant may change.")
-    return feed_of(row)
+    return feed
+
+
+def find_own_feed(session: Session, tenant: str, feed_id: UUID) -> Feed | None:
+    """A feed that the tenant itself runs; None if it has no such."""
+    row = session.execute(sa.select(FEED).where(_is_own(tenant, feed_id))).one_or_none()
+    return None if row is None else feed_of(row)
 
 
 def lock_own_feed(session: Session, tenant: str, feed_id: UUID) -> Feed:

@@ -1,5 +1,6 @@
 """Feeds: create, change, delete, list."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -226,6 +227,43 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
     )
     _check_options(feed, values)
     audit_feed(session, principal, "feeds.create", feed, None, feed)
+    return feed
+
+
+def ensure_feed_of_id(
+    session: Session,
+    tenant: str,
+    feed_id: UUID,
+    names: Sequence[str],
+    values: FeedColumns,
+    actor: str,
+) -> Feed:
+    """The tenant's feed with an id; made when there is none.
+
+    Args:
+        session: of the tenant.
+        tenant: the feed's.
+        feed_id: its id, derived from what it stands for.
+        names: the first that no other feed has becomes its name.
+        values: all settings of a feed that is made.
+        actor: of whose doing it is made.
+
+    Raises:
+        Conflict: other feeds have all the names.
+    """
+    feed = repository.find_own_feed(session, tenant, feed_id)
+    if feed is not None:
+        return feed
+    free = [name for name in names if not repository.lock_feed_by_name(session, tenant, name)]
+    feed = repository.insert_feed(
+        session,
+        {**values, "name": (free or names)[0]},
+        tenant=tenant,
+        actor=actor,
+        feed_id=feed_id,
+    )
+    changes = changes_between({}, _audited(feed))
+    audit(session, NAME, tenant, actor, "feeds.create", feed.id, changes, name=feed.name)
     return feed
 
 

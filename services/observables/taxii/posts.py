@@ -1,7 +1,8 @@
 """Documents that are posted into collections: stored whole, then taken over piece by piece.
 
-A piece is one transaction: its objects are in the collection, and no longer wait. A process that is
-killed leaves the rest to the sweep, and nothing is stored twice.
+A piece is one transaction: its objects are in the collection, no longer wait, and an event tells
+the feeds service, which reads them as the documents of a feed. A process that is killed leaves the
+rest to the sweep, and nothing is stored or told twice.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from services.observables.quotas.limits import POSTED_OBJECTS
 from services.observables.taxii.envelope import describe_status
 from services.observables.taxii.envelope_job import envelope_job, read_frame
 from services.observables.taxii.models import NewObject, PostRow
+from services.observables.taxii.posted_events import PostOrigin, posted_events
 from services.observables.taxii.posted_objects import PostedObject
 from services.observables.taxii.protocol_errors import UnusableEnvelope
 from services.observables.taxii.repository import collections, objects, posts
@@ -21,7 +23,7 @@ from services.observables.taxii.service import require_writable
 from shared.clock import database_now
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, NotFound, TooLargeInput
-from shared.kafka.outbox import audit
+from shared.kafka.outbox import audit, publish
 from shared.quotas import require_rate, spend
 from shared.sandbox.limits import JobLimits, SandboxLimitExceeded
 from shared.sandbox.pool import SandboxPool
@@ -164,7 +166,10 @@ def _take_piece(database: Database, tenant: str, post: UUID) -> int:
         waiting = posts.take_waiting(session, post, PIECE)
         if waiting:
             new = [NewObject(*item[1:]) for item in waiting]
-            objects.append_objects(session, tenant, row.collection_id, new)
+            added = objects.add_objects(session, tenant, row.collection_id, new)
+            owner = require_writable(collections.get_collection(session, tenant, row.collection_id))
+            origin = PostOrigin(owner, post, waiting[0].place, row.actor)
+            publish(session, posted_events(origin, [item.payload for item in added.newest]))
             posts.settle(session, post, [item.place for item in waiting])
         if len(waiting) < PIECE:
             posts.finish(session, post)

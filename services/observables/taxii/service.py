@@ -21,12 +21,13 @@ from services.observables.taxii.page_request import (
     read_limit,
     read_request,
 )
+from services.observables.taxii.posted_events import PostOrigin, posted_events, revoked
 from services.observables.taxii.repository import collections, objects, pages
 from services.observables.taxii.schemas import CollectionCreate
 from shared.audit import changes_between
 from shared.database import PUBLIC, Database
 from shared.errors import Conflict, Forbidden, InvalidInput, NotFound
-from shared.kafka.outbox import audit
+from shared.kafka.outbox import audit, publish
 from shared.keys import PROVIDER_KEYS, keys_of
 from shared.quotas import require_room
 from shared.settings import Settings
@@ -287,7 +288,8 @@ def delete_object(
     ends = {"first": request.has_first, "last": request.has_last}
     with database.transaction(tenant) as session:
         row = collections.get_collection(session, tenant, collection, is_locked=True)
-        require_writable(row)
+        owner = require_writable(row)
+        newest = objects.read_last(session, collection, object_id) if is_whole else None
         count = objects.delete_versions(
             session,
             tenant,
@@ -299,6 +301,10 @@ def delete_object(
         )
         if not count:
             raise NotFound("The collection has no such object.")
+        if newest is not None:
+            # What nobody shares any more, its feed no longer asserts.
+            origin = PostOrigin(owner, uuid4(), 0, actor)
+            publish(session, posted_events(origin, [revoked(newest)]))
         audit(
             session,
             NAME,

@@ -77,7 +77,7 @@ def insert_run(session: Session, run: NewRun, *, repeats: UUID | None = None) ->
         queued_at = sa.null()
     behind = of_feed.scalar_subquery() + sa.text("interval '1 microsecond'")
     statement = sa.insert(RUN).values(
-        id=uuid4(),
+        id=run.id or uuid4(),
         tenant=run.tenant,
         feed_id=run.feed_id,
         state=RunState.QUEUED,
@@ -94,6 +94,11 @@ def insert_run(session: Session, run: NewRun, *, repeats: UUID | None = None) ->
     )
     run_id: UUID = session.execute(statement.returning(RUN.c.id)).scalar_one()
     return run_id
+
+
+def has_run(session: Session, run_id: UUID) -> bool:
+    """Whether there is a run with an id."""
+    return session.scalar(sa.select(RUN.c.id).where(RUN.c.id == run_id)) is not None
 
 
 def renew_queued_fetch(session: Session, feed_id: UUID) -> UUID | None:

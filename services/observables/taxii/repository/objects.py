@@ -64,8 +64,25 @@ _COUNT_DOWN: Final = sa.text(
     "WHERE tenant = :tenant AND id = :collection"
 )
 
+_LAST: Final = sa.text(
+    "SELECT payload FROM collection_object "
+    "WHERE collection_id = :collection AND object_id = :object AND is_last"
+)
+
 VersionKey = tuple[str, datetime]
 """Id and version of an object."""
+
+
+class AddedObjects(NamedTuple):
+    """What a collection did not have yet.
+
+    Attributes:
+        count: how many objects are new, each version counts.
+        newest: those of them that are the newest version of their id now.
+    """
+
+    count: int
+    newest: list[NewObject]
 
 
 class _DatedObject(NamedTuple):
@@ -78,7 +95,14 @@ class _DatedObject(NamedTuple):
 def append_objects(
     session: Session, tenant: str, collection: UUID, objects: Sequence[NewObject]
 ) -> int:
-    """Add objects behind those that are there; return how many are new.
+    """Add objects behind those that are there; return how many are new: see `add_objects`."""
+    return add_objects(session, tenant, collection, objects).count
+
+
+def add_objects(
+    session: Session, tenant: str, collection: UUID, objects: Sequence[NewObject]
+) -> AddedObjects:
+    """Add objects behind those that are there.
 
     What is stored already, by its id and version, and what comes twice, is not added again.
 
@@ -92,7 +116,7 @@ def append_objects(
     number, last, share, now = lock
     fresh = _fresh_objects(session, collection, objects)
     if not fresh:
-        return 0
+        return AddedObjects(0, [])
     moments = list(assign_moments(now, last, share, len(fresh)))
     dated = [
         _DatedObject(content, content.version or moment, number + place, moment)
@@ -110,7 +134,14 @@ def append_objects(
         "count": len(dated),
     }
     session.execute(_MOVE, moved)
-    return len(dated)
+    newest = [item.content for item in dated if (item.content.object_id, item.version) in lasts]
+    return AddedObjects(len(dated), newest)
+
+
+def read_last(session: Session, collection: UUID, object_id: str) -> bytes | None:
+    """The newest version of an object, as JSON; None if the collection has none."""
+    values = {"collection": collection, "object": object_id}
+    return session.scalars(_LAST, values).one_or_none()
 
 
 def delete_versions(
