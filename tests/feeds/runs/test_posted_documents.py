@@ -54,13 +54,13 @@ class Poster:
         owner = self.world.observables
         collections.delete_object(owner, TENANT, ACTOR, self.collection, stix_object["id"], {})
 
-    def told(self) -> list[Event[Any]]:
+    def take_events(self) -> list[Event[Any]]:
         """The events about what was posted since the last call."""
         return self.world._outbox(self.world.observables, POSTED)
 
     def carry(self, *, times: int = 1) -> int:
         """Carry the events to the feeds service so many times, and what follows back; how many."""
-        events = self.told()
+        events = self.take_events()
         for _ in range(times):
             for event in events:
                 with self.world.feeds.transaction(TENANT) as session:
