@@ -67,11 +67,9 @@ def run_of(tenant: str, posted: ObjectsPosted) -> UUID:
 
 def _feed_of(session: Session, tenant: str, posted: ObjectsPosted) -> Feed:
     """The feed of a collection; it is made when the first objects come."""
-    settings: dict[str, Any] = FeedSettings(
-        format="stix",
-        kind="stream",
-        tlp=cast("Tlp", posted.tlp if posted.tlp in get_args(Tlp) else _STRICTEST),
-    ).model_dump()
+    tlp = posted.tlp if posted.tlp in get_args(Tlp) else _STRICTEST
+    stated = {"format": "stix", "kind": "stream", "tlp": tlp}
+    settings: dict[str, Any] = FeedSettings.model_validate(stated).model_dump()
     identity = feed_id_of(tenant, posted.collection_id)
     title = _UNNAMEABLE.sub("-", posted.collection).strip()[:_MAX_NAME]
     names = (f"TAXII {title}".strip(), f"TAXII {posted.collection_id}")

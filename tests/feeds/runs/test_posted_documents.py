@@ -35,7 +35,8 @@ class Poster:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        body = CollectionCreate(title="reports of the CERT", is_writable=True, tlp="green")
+        fields = {"title": "reports of the CERT", "is_writable": True, "tlp": "green"}
+        body = CollectionCreate.model_validate(fields)
         self.collection = collections.create(world.observables, TENANT, ACTOR, body).id
         self.feed_id = feed_id_of(TENANT, self.collection)
         world.feed_id = self.feed_id
