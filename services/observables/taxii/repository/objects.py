@@ -77,11 +77,11 @@ class AddedObjects(NamedTuple):
     """What a collection did not have yet.
 
     Attributes:
-        count: how many objects are new, each version counts.
+        size: how many objects are new, each version counts.
         newest: those of them that are the newest version of their id now.
     """
 
-    count: int
+    size: int
     newest: list[NewObject]
 
 
@@ -96,7 +96,7 @@ def append_objects(
     session: Session, tenant: str, collection: UUID, objects: Sequence[NewObject]
 ) -> int:
     """Add objects behind those that are there; return how many are new: see `add_objects`."""
-    return add_objects(session, tenant, collection, objects).count
+    return add_objects(session, tenant, collection, objects).size
 
 
 def add_objects(
