@@ -50,6 +50,11 @@ class RootGroup(DeferredGroup):
         ("groups", "groups:groups", "Groups: what rules have matched that belongs together."),
         ("inbox", "groups:inbox", "The inbox: messages that are read in the product."),
         ("silences", "silences:silences", "Silences: what nobody is told of for a while."),
+        (
+            "inhibitions",
+            "inhibitions:inhibitions",
+            "Inhibitions: what is held while something else fires.",
+        ),
         ("digests", "silences:digests", "Digests: what is told at due times."),
         (
             "watchlists",

@@ -8,6 +8,7 @@ from services.notifications.deliveries import api as deliveries
 from services.notifications.digests import api as digests
 from services.notifications.groups import api as groups
 from services.notifications.inbox import api as inbox
+from services.notifications.inhibitions import api as inhibitions
 from services.notifications.links import api as links
 from services.notifications.quiet_hours import api as quiet_hours
 from services.notifications.quotas.limits import QUOTAS
@@ -30,6 +31,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         deliveries.router,
         groups.router,
         silences.router,
+        inhibitions.router,
         digests.router,
         watchlists.router,
         quiet_hours.router,

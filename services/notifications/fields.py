@@ -1,6 +1,10 @@
 """The fields that filters of rules and silences may name, and rules may group by."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
 
 from shared.filters.model import FilterModel, ModelField, ValueType
 
@@ -35,7 +39,25 @@ SILENCE_MODEL: Final = FilterModel(
 )
 """What silences filter: the matches of rules."""
 
-GROUP_FIELDS: Final = frozenset(
-    {"source.name", "observable.type", "observable.value", "observable.id", "change.kind"}
-)
+_LABELS: Final = {
+    "observable.type": "type",
+    "observable.value": "value",
+    "observable.id": "id",
+    "change.kind": "kind",
+}
+GROUP_FIELDS: Final = frozenset({"source.name", *_LABELS})
 """Fields by which a rule may group its matches."""
+
+
+def label_values(names: Sequence[str], match: Any, source: str) -> tuple[str, ...]:
+    """The values of some of the fields that matches are grouped by."""
+    return tuple(
+        source if name == "source.name" else getattr(match, _LABELS[name]) for name in names
+    )
+
+
+def label_key(labels: Mapping[str, str]) -> str:
+    """The key of what has some labels in common: short, whatever the values are."""
+    if not labels:
+        return "all"
+    return sha256(msgspec.json.encode(sorted(labels.items()))).hexdigest()

@@ -74,6 +74,7 @@ def test_help_lists_every_command(cli_without_stack):
         "digests",
         "groups",
         "inbox",
+        "inhibitions",
         "silences",
         "watchlists",
     }

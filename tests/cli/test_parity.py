@@ -64,6 +64,7 @@ REFERENCE = {
     "collection_id": "collection",
     "group_id": "group",
     "silence_id": "silence",
+    "inhibition_id": "inhibition",
     "digest_id": "digest",
     "watchlist_id": "watchlist",
 }
@@ -106,6 +107,11 @@ COLLECTION = {
     "list_id": "from_list",
     "is_writable": "writable",
     "has_empty_list": "empty_list",
+}
+INHIBITION = {
+    "source_filter": "source",
+    "target_filter": "target",
+    "enabled": "disabled",
 }
 SILENCE = {"ends_at": "until", "starts_at": "starts"}
 DIGEST = {"channel_ids": "channel", "enabled": "disabled"}
@@ -293,6 +299,16 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "notifications PATCH /v1/silences/{silence_id}": Verb("silences edit", SILENCE),
     "notifications POST /v1/silences/{silence_id}/end": Verb("silences end"),
     "notifications POST /v1/silences/preview": Verb("silences preview"),
+    "notifications GET /v1/inhibitions": Verb("inhibitions list", reasons=PAGES),
+    "notifications POST /v1/inhibitions": Verb("inhibitions add", INHIBITION),
+    "notifications GET /v1/inhibitions/{inhibition_id}": Verb("inhibitions show"),
+    "notifications PATCH /v1/inhibitions/{inhibition_id}": Verb(
+        "inhibitions edit", INHIBITION, SWITCH
+    ),
+    "notifications DELETE /v1/inhibitions/{inhibition_id}": Verb("inhibitions delete"),
+    "notifications POST /v1/inhibitions/preview": Verb(
+        "inhibitions preview", {"inhibition": "source"}
+    ),
     "notifications GET /v1/digests": Verb("digests list", reasons=PAGES),
     "notifications POST /v1/digests": Verb("digests add", DIGEST),
     "notifications GET /v1/digests/{digest_id}": Verb("digests show"),

@@ -189,6 +189,14 @@ _NOTIFICATIONS = [
      lambda w: Call(f"/v1/silences/{w.silence()}/end")),
     ("POST", "/v1/silences/preview", None,
      lambda _: Call("/v1/silences/preview", json={"filter": "change.score > 50"})),
+    ("POST", "/v1/inhibitions", "notifications.inhibition.create",
+     lambda w: Call("/v1/inhibitions", json=w.inhibition_body())),
+    ("PATCH", "/v1/inhibitions/{inhibition_id}", "notifications.inhibition.update",
+     lambda w: Call(f"/v1/inhibitions/{w.inhibition()}", json={"hold_seconds": 60})),
+    ("DELETE", "/v1/inhibitions/{inhibition_id}", "notifications.inhibition.delete",
+     lambda w: Call(f"/v1/inhibitions/{w.inhibition()}")),
+    ("POST", "/v1/inhibitions/preview", None,
+     lambda w: Call("/v1/inhibitions/preview", json={"inhibition": w.inhibition_body()})),
     ("POST", "/v1/digests", "notifications.digest.create",
      lambda w: Call("/v1/digests", json=w.digest_body())),
     ("PATCH", "/v1/digests/{digest_id}", "notifications.digest.update",
@@ -304,6 +312,7 @@ OtherWebhook = {"config": {"url": "http://127.0.0.1:2/hook"}, "secret": f"whsec_
 _CHANNELS = ("notifications", "PATCH", "/v1/channels/{channel_id}")
 _RULES = ("notifications", "PATCH", "/v1/rules/{rule_id}")
 _SILENCES = ("notifications", "PATCH", "/v1/silences/{silence_id}")
+_INHIBITIONS = ("notifications", "PATCH", "/v1/inhibitions/{inhibition_id}")
 _DIGESTS = ("notifications", "PATCH", "/v1/digests/{digest_id}")
 _WATCHLISTS = ("notifications", "PATCH", "/v1/watchlists/{watchlist_id}")
 _SCHEDULES = ("scheduler", "PATCH", "/v1/schedules/{schedule_id}")
@@ -366,6 +375,14 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
     _SILENCES: {
         "reason": {"reason": "another reason"},
         "ends_at": {"ends_at": (datetime.now(UTC) + timedelta(days=7)).isoformat()},
+    },
+    _INHIBITIONS: {
+        "name": {"name": "another name"},
+        "enabled": {"enabled": False},
+        "source_filter": {"source_filter": "change.score > 98"},
+        "target_filter": {"target_filter": "change.score < 2"},
+        "equal": {"equal": ["source.name"]},
+        "hold_seconds": {"hold_seconds": 60},
     },
     _DIGESTS: {
         "name": {"name": "another name"},

@@ -236,6 +236,19 @@ class World:
         """A silence's id."""
         return str(self.post("notifications", "/v1/silences", json=self.silence_body())["id"])
 
+    def inhibition_body(self) -> dict[str, Any]:
+        """An inhibition as it is created."""
+        return {
+            "name": uuid4().hex,
+            "source_filter": "change.score > 99",
+            "target_filter": "change.score < 1",
+        }
+
+    def inhibition(self) -> str:
+        """An inhibition's id."""
+        body = self.inhibition_body()
+        return str(self.post("notifications", "/v1/inhibitions", json=body)["id"])
+
     def digest_body(self) -> dict[str, Any]:
         """A digest as it is created."""
         name = f"digest {uuid4().hex}"

@@ -28,7 +28,6 @@ from services.notifications.deliveries.service import NewDelivery
 OVERFLOW_KEY: Final = "*"
 """The group of what would open more groups of a rule than it may have at a time."""
 DIGEST_KEY: Final = "digest"
-SILENCE_PREFIX: Final = "silence "
 _NO_CHANNEL: Final = UUID(int=0)
 MAX_STORED: Final = 1000
 """Matches in the row of a group's delivery; the group has all of them."""
@@ -78,11 +77,22 @@ class GroupingRule:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A silence that holds matches until it ends."""
+    """What holds matches until it ends: a silence, or the firing of an inhibition.
+
+    Attributes:
+        reason: of the silence; the name of the inhibition.
+        kind: silence or inhibition.
+    """
 
     id: UUID
     ends_at: datetime
     reason: str
+    kind: str = "silence"
+
+    @property
+    def name(self) -> str:
+        """The key of the group of what it holds, and its name in deliveries."""
+        return f"{self.kind} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class MatchSet:
         labels: what the group has in common, by field.
         subject: the observable or feed that the group is about, if it is about one.
         matches: highest scores first.
-        holding: the silence that holds them.
+        holding: what holds them.
         is_part: whether other events of the same feed run may follow.
     """
 
@@ -277,12 +287,13 @@ def _opening(group: OpenGroup, matches: MatchSet) -> list[NewDelivery]:
     for delivery in summaries:
         delivery["state"] = "held"
         delivery["held_until"] = matches.holding.ends_at
-        delivery["held_by"] = f"{SILENCE_PREFIX}{matches.holding.id}"
+        delivery["held_by"] = matches.holding.name
     return summaries
 
 
 def _held_reason(holding: Holding) -> str:
-    return f"held by a silence: {holding.reason}"
+    article = "an" if holding.kind == "inhibition" else "a"
+    return f"held by {article} {holding.kind}: {holding.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +330,7 @@ def end_window(group: OpenGroup, waiting: Sequence[WaitingBatch], now: datetime)
     deliveries: list[NewDelivery] = []
     reason = group.closing_reason
     if group.silence_id is not None:
-        reason = reason or "the silence has ended"
+        reason = reason or f"the {group.key.partition(' ')[0]} has ended"
         deliveries = messages(group, "summary", 0, waiting, group.opened_at, reason)
     elif number == _NOT_TOLD:
         number, deliveries = _end_gathering(group, waiting, reason)

@@ -274,10 +274,10 @@ def take_escalating(session: Session, limit: int) -> list[StoredGroup]:
 
 
 _RECENT: Final = sa.text(
-    "SELECT rule, severity, source, matches FROM ("
-    "SELECT g.rule, g.severity, b.source, b.matches, b.created_at FROM group_batch AS b"
+    "SELECT rule, severity, source, matches, event_at FROM ("
+    "SELECT g.rule, g.severity, b.source, b.matches, b.event_at, b.created_at FROM group_batch AS b"
     " JOIN match_group AS g ON g.id = b.group_id WHERE b.created_at >= :since"
-    " UNION ALL SELECT rule, severity, source, matches, created_at FROM delivery"
+    " UNION ALL SELECT rule, severity, source, matches, event_at, created_at FROM delivery"
     " WHERE group_id IS NULL AND kind = 'open' AND created_at >= :since"
     ") AS recent ORDER BY created_at DESC LIMIT 500"
 )

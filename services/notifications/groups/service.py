@@ -40,12 +40,13 @@ seen it hold."""
 
 @dataclass(frozen=True, slots=True)
 class RecentMatches:
-    """What a rule has matched in an event."""
+    """What a rule has matched in an event, which was published at a time."""
 
     rule: str
     severity: str
     source: str
     changes: list[Change]
+    at: datetime
 
 
 def list_groups(
@@ -148,7 +149,7 @@ def recent_matches(session: Session, since: datetime) -> Iterator[RecentMatches]
     for row in repository.recent_batches(session, since):
         changes = [msgspec.convert(match, Change) for match in row.matches if _is_change(match)]
         if changes:
-            yield RecentMatches(row.rule, row.severity, row.source, changes)
+            yield RecentMatches(row.rule, row.severity, row.source, changes, row.event_at)
 
 
 def _is_change(match: dict[str, Any]) -> bool:

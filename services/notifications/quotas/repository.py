@@ -10,6 +10,7 @@ _COUNT_CHANNELS: Final = sa.text("SELECT count(*) FROM channel WHERE tenant = :t
 _COUNT_SILENCES: Final = sa.text(
     "SELECT count(*) FROM silence WHERE tenant = :tenant AND ends_at > now()"
 )
+_COUNT_INHIBITIONS: Final = sa.text("SELECT count(*) FROM inhibition WHERE tenant = :tenant")
 _COUNT_WATCHLISTS: Final = sa.text("SELECT count(*) FROM watchlist WHERE tenant = :tenant")
 _COUNT_DIGESTS: Final = sa.text("SELECT count(*) FROM digest WHERE tenant = :tenant")
 
@@ -27,6 +28,11 @@ def count_channels(session: Session, tenant: str) -> int:
 def count_silences(session: Session, tenant: str) -> int:
     """The number of a tenant's silences that have not ended."""
     return int(session.scalars(_COUNT_SILENCES, {"tenant": tenant}).one())
+
+
+def count_inhibitions(session: Session, tenant: str) -> int:
+    """The number of a tenant's inhibitions."""
+    return int(session.scalars(_COUNT_INHIBITIONS, {"tenant": tenant}).one())
 
 
 def count_watchlists(session: Session, tenant: str) -> int:

@@ -55,6 +55,14 @@ POLICIES: Final = (
         minimum=8,
         age="ends_at",
     ),
+    RetentionPolicy(table="inhibition", reason="An inhibition stays until its tenant deletes it."),
+    RetentionPolicy(
+        table="inhibition_firing",
+        reason="It tells why nobody was notified; dry runs look at it.",
+        days=30,
+        minimum=8,
+        age="ends_at",
+    ),
     RetentionPolicy(
         table="inbox_mark",
         reason="It tells who has read a message, as long as that may stay.",

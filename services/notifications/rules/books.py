@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from services.notifications.channels.service import enabled_channel_names
 from services.notifications.groups.engine import EscalationStep, GroupingRule
+from services.notifications.inhibitions.activity import PlannedInhibition
+from services.notifications.inhibitions.service import planned_inhibitions
 from services.notifications.rules import repository
 from services.notifications.rules.matching import Conditions, Occasion, RuleSet
 from services.notifications.rules.repository import Rule
@@ -38,11 +40,14 @@ def make_book(
 ) -> RuleBook:
     """A book of some rules and silences."""
     names = enabled_channel_names(session)
+    inhibitions = planned_inhibitions(session)
     grouping = {rule.id: grouping_rule(rule, names) for rule in rules}
     effective = [rule for rule in rules if grouping[rule.id].channels or rule.digest_id]
     rule_set = RuleSet(conditions_of(rule) for rule in effective)
     by_tenant: dict[str, list[PlannedSilence]] = {}
     watchlists = set(rule_set.watchlists)
+    for inhibition in inhibitions:
+        watchlists |= inhibition.source.watchlists | inhibition.target.watchlists
     for silence in silences:
         by_tenant.setdefault(silence.tenant, []).append(silence)
         watchlists |= silence.expression.watchlists
@@ -54,7 +59,18 @@ def make_book(
         cache.read(session, watchlists),
         names,
         tuple((rule.tenant, rule.id) for rule in effective if _is_closed_by_expiry(rule)),
+        inhibitions_by_tenant(inhibitions),
     )
+
+
+def inhibitions_by_tenant(
+    inhibitions: Iterable[PlannedInhibition],
+) -> dict[str, list[PlannedInhibition]]:
+    """Inhibitions by their tenants."""
+    by_tenant: dict[str, list[PlannedInhibition]] = {}
+    for inhibition in inhibitions:
+        by_tenant.setdefault(inhibition.tenant, []).append(inhibition)
+    return by_tenant
 
 
 def _is_closed_by_expiry(rule: Rule) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
@@ -28,6 +28,7 @@ from services.notifications.channels.service import Channel, find_channels
 from services.notifications.console_pages import delivery_page
 from services.notifications.deliveries.disclosure import restrict
 from services.notifications.deliveries.service import NewDelivery
+from services.notifications.inhibitions.service import read_board
 from services.notifications.rules import repository, service
 from services.notifications.rules.books import make_book
 from services.notifications.rules.handlers import route_event
@@ -143,8 +144,11 @@ def _unstored(session: Session, principal: Principal, rule_id: UUID, body: RuleC
 
 
 def _book(session: Session, rule: Rule, hours: int) -> RuleBook:
-    silences = planned_silences(session, timedelta(hours=hours))
-    return make_book(session, ("", 0), [rule], silences, WatchlistCache())
+    past = timedelta(hours=hours)
+    silences = planned_silences(session, past)
+    book = make_book(session, ("", 0), [rule], silences, WatchlistCache())
+    board = read_board(session, book.inhibitions.get(rule.tenant, ()), past)
+    return replace(book, firings=board.firings)
 
 
 def _run(

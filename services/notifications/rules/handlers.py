@@ -4,8 +4,9 @@ They run in the consumer's transaction.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,8 @@ from services.notifications.deliveries.service import add_deliveries
 from services.notifications.groups.engine import MatchSet, add_matches
 from services.notifications.groups.service import close_subjects
 from services.notifications.groups.storage import SqlGroupStore
+from services.notifications.inhibitions.activity import firing_labels
+from services.notifications.inhibitions.service import read_board, store_firings
 from services.notifications.rules import repository
 from services.notifications.rules.books import read_book
 from services.notifications.rules.matching import Conditions
@@ -23,6 +26,7 @@ from services.notifications.rules.routing import (
     Routes,
     RuleBook,
     health_set,
+    match_environment,
     route_changes,
     single_deliveries,
 )
@@ -55,14 +59,18 @@ class RuleMatcher:
             session,
             [(rule.tenant, *key) for _, rule, changes in matches for key in changes],
         )
-        routes = Routes()
+        news: list[_News] = []
         for event, rule, changes in matches:
             fresh = [change for key, change in changes.items() if key in new]
             # Of a change that comes in two events at once the first notifies.
             new -= changes.keys()
             if fresh:
                 occurrence = _change_occurrence(event, _published_at(event, now), now)
-                route_changes(book, rule, occurrence, fresh, routes)
+                news.append((rule, occurrence, fresh))
+        book = _fire_inhibitions(session, book, news)
+        routes = Routes()
+        for rule, occurrence, fresh in news:
+            route_changes(book, rule, occurrence, fresh, routes)
         add_deliveries(session, routes.singles)
         add_matches(SqlGroupStore(session, book.names), routes.sets)
         _close_expired(session, book, events)
@@ -81,6 +89,30 @@ class RuleMatcher:
         if self._book is None or self._book.version != version:
             self._book = read_book(session, version, self._watchlists)
         return self._book, now
+
+
+_News = tuple[Conditions, Occurrence, list[Change]]
+"""What a rule has to tell of an event."""
+
+
+def _fire_inhibitions(session: Session, book: RuleBook, news: Sequence[_News]) -> RuleBook:
+    """The book with the times in which inhibitions hold something, by what fires them now."""
+    tenants = {rule.tenant for rule, _, _ in news} & book.inhibitions.keys()
+    inhibitions = [each for tenant in tenants for each in book.inhibitions[tenant]]
+    if not inhibitions:
+        return book
+    shots = [
+        (inhibition, fresh, match_environment(book, rule, occurrence), occurrence.at)
+        for rule, occurrence, fresh in news
+        for inhibition in book.inhibitions.get(rule.tenant, ())
+    ]
+    fires = any(firing_labels(*shot[:3]) for shot in shots)
+    first = min(occurrence.at - occurrence.now for _, occurrence, _ in news)
+    board = read_board(session, inhibitions, max(-first, timedelta(0)), lock=fires)
+    for shot in shots if fires else ():
+        board.fire(*shot)
+    store_firings(session, board)
+    return replace(book, firings=board.firings)
 
 
 _Match = tuple[Event[ObservablesChanged], Conditions, dict[tuple[UUID, UUID], Change]]
@@ -151,6 +183,9 @@ def _notify_of_health(
         "before": health.before,
         **health.evidence,
     }
+    if health.state != "healthy":
+        subject = Change(str(health.feed.id), "feed", health.feed.name, cast("Any", "health"), 0)
+        _fire_inhibitions(session, book, [(rule, occurrence, [subject])])
     if grouping.digest_id is None and grouping.group_by == BY_EVENT:
         add_deliveries(session, list(single_deliveries(grouping, occurrence, [match])))
         return

@@ -6,7 +6,6 @@ These are plain functions; events as they happen and dry runs go the same way.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -15,14 +14,19 @@ import msgspec
 
 from services.notifications.deliveries.disclosure import MARKING_LABEL
 from services.notifications.deliveries.service import NewDelivery, delivery_id
+from services.notifications.fields import label_key, label_values
 from services.notifications.groups.engine import (
     DIGEST_KEY,
-    SILENCE_PREFIX,
     GroupingRule,
     Holding,
     MatchSet,
 )
 from services.notifications.groups.service import SILENCE_GRACE
+from services.notifications.inhibitions.activity import (
+    Firings,
+    PlannedInhibition,
+    split_inhibited,
+)
 from services.notifications.rules.matching import Conditions, RuleSet
 from services.notifications.silences.activity import (
     MatchEnvironment,
@@ -37,12 +41,6 @@ from shared.stix.markings import strictest
 BY_EVENT: Final = ("event",)
 """What a rule groups by that tells of each event by itself."""
 _SUBJECTS: Final = ("observable.value", "observable.id")
-_ATTRIBUTES: Final = {
-    "observable.type": "type",
-    "observable.value": "value",
-    "observable.id": "id",
-    "change.kind": "kind",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,8 @@ class RuleBook:
         rules: those that notify at least one enabled channel, or a digest.
         grouping: what they say about their messages, by their ids.
         silences: by tenant, those that come included.
+        inhibitions: by tenant.
+        firings: when inhibitions hold something; of the events at hand, or of a dry run's past.
         watchlists: those that rules and silences refer to, as `tenant/name`.
         names: of all enabled channels, by their ids.
     """
@@ -65,6 +65,8 @@ class RuleBook:
     watchlists: Mapping[str, Watchlist] = field(default_factory=dict)
     names: Mapping[UUID, str] = field(default_factory=dict)
     closing: tuple[tuple[str, UUID], ...] = ()
+    inhibitions: Mapping[str, Sequence[PlannedInhibition]] = field(default_factory=dict)
+    firings: Firings = field(default_factory=dict)
 
     def closed_by_expiry(self, tenant: str) -> list[UUID]:
         """The rules whose groups an observable of a tenant closes when it expires."""
@@ -106,17 +108,8 @@ def route_changes(
     """Send the changes that a rule matches on their way."""
     grouping = book.grouping[rule.rule_id]
     highest_first = sorted(changes, key=attrgetter("score"), reverse=True)
-    active = [
-        silence
-        for silence in book.silences.get(rule.tenant, ())
-        if silence.is_active(occurrence.now)
-    ]
-    if active:
-        environment = MatchEnvironment(
-            occurrence.source, occurrence.now, rule.rule, grouping.severity, book.watchlists
-        )
-        highest_first, parts = split_silenced(active, highest_first, environment)
-        routes.sets += [_silenced(grouping, occurrence, *part) for part in parts]
+    highest_first, quiet = _hold(book, rule, occurrence, highest_first)
+    routes.sets += quiet
     if not highest_first:
         return
     if grouping.digest_id is not None:
@@ -127,20 +120,48 @@ def route_changes(
         routes.sets += _grouped(grouping, occurrence, highest_first)
 
 
+def match_environment(book: RuleBook, rule: Conditions, occurrence: Occurrence) -> MatchEnvironment:
+    """What filters over the matches of a rule may ask beside their fields."""
+    severity = book.grouping[rule.rule_id].severity
+    return MatchEnvironment(occurrence.source, occurrence.now, rule.rule, severity, book.watchlists)
+
+
+def _hold(
+    book: RuleBook, rule: Conditions, occurrence: Occurrence, changes: list[Change]
+) -> tuple[list[Change], list[MatchSet]]:
+    """The changes that nothing holds, and what silences and inhibitions hold of them."""
+    grouping = book.grouping[rule.rule_id]
+    quiet: list[MatchSet] = []
+    active = [
+        silence
+        for silence in book.silences.get(rule.tenant, ())
+        if silence.is_active(occurrence.now)
+    ]
+    environment = match_environment(book, rule, occurrence)
+    if active:
+        changes, silenced = split_silenced(active, changes, environment)
+        for silence, own in silenced:
+            holding = Holding(silence.id, silence.ends_at + SILENCE_GRACE, silence.reason)
+            quiet.append(_held(grouping, occurrence, holding, own))
+    inhibitions = book.inhibitions.get(rule.tenant, ())
+    if inhibitions and book.firings:
+        changes, inhibited = split_inhibited(
+            inhibitions, book.firings, changes, environment, occurrence.at
+        )
+        for inhibition, firing, own in inhibited:
+            end = firing.ends_at + SILENCE_GRACE
+            holding = Holding(firing.id, end, inhibition.name, "inhibition")
+            quiet.append(_held(grouping, occurrence, holding, own))
+    return changes, quiet
+
+
 def health_set(grouping: GroupingRule, occurrence: Occurrence, match: dict[str, Any]) -> MatchSet:
     """What belongs to the group about a feed's health."""
     if grouping.digest_id is not None:
         return _set(grouping, occurrence, DIGEST_KEY, {}, None, [match])
     labels = {"source.name": occurrence.source, "change.kind": "health"}
     subject = f"feed {occurrence.source}"
-    return _set(grouping, occurrence, group_key(labels), labels, subject, [match])
-
-
-def group_key(labels: Mapping[str, str]) -> str:
-    """The key of a group: short, whatever the values are."""
-    if not labels:
-        return "all"
-    return sha256(msgspec.json.encode(sorted(labels.items()))).hexdigest()
+    return _set(grouping, occurrence, label_key(labels), labels, subject, [match])
 
 
 def _grouped(
@@ -149,36 +170,33 @@ def _grouped(
     names = grouping.group_by
     groups: dict[tuple[str, ...], list[Change]] = {}
     for change in changes:
-        values = tuple(
-            occurrence.source if name == "source.name" else getattr(change, _ATTRIBUTES[name])
-            for name in names
-        )
+        values = label_values(names, change, occurrence.source)
         groups.setdefault(values, []).append(change)
     for values, own in groups.items():
         labels = dict(zip(names, values, strict=True))
         subject = next((labels[name] for name in _SUBJECTS if name in labels), None)
-        key = group_key(labels)
+        key = label_key(labels)
         if (marking := strictest(change.tlp for change in own)) != "clear":
             labels[MARKING_LABEL] = str(marking)
         yield _set(grouping, occurrence, key, labels, subject, own)
 
 
-def _silenced(
+def _held(
     grouping: GroupingRule,
     occurrence: Occurrence,
-    silence: PlannedSilence,
+    holding: Holding,
     changes: Sequence[Change],
 ) -> MatchSet:
     return MatchSet(
         rule=grouping,
-        key=f"{SILENCE_PREFIX}{silence.id}",
+        key=holding.name,
         labels={},
         subject=None,
         event_id=occurrence.id,
         source=occurrence.source,
         event_at=occurrence.at,
         matches=changes,
-        holding=Holding(silence.id, silence.ends_at + SILENCE_GRACE, silence.reason),
+        holding=holding,
     )
 
 

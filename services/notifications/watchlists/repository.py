@@ -175,11 +175,13 @@ def all_entries(session: Session, watchlist_id: UUID) -> Iterator[tuple[str, str
 
 _USERS: Final = sa.text(
     "SELECT name FROM (SELECT name, filter FROM rule UNION ALL SELECT 'a silence', filter"
-    " FROM silence WHERE ends_at > now()) AS users WHERE strpos(filter, 'watchlist') > 0"
+    " FROM silence WHERE ends_at > now() UNION ALL"
+    " SELECT name, source_filter || target_filter FROM inhibition) AS users"
+    " WHERE strpos(filter, 'watchlist') > 0"
     " AND strpos(filter, :name) > 0 ORDER BY name LIMIT 5"
 )
 
 
 def users_of(session: Session, name: str) -> list[str]:
-    """The names of rules, and of silences, that refer to a watchlist, five at most."""
+    """The names of rules, inhibitions and silences that refer to a watchlist, five at most."""
     return list(session.scalars(_USERS, {"name": name}))

@@ -1,0 +1,1 @@
+"""Inhibitions: while some matches fire, others with equal labels are held."""
