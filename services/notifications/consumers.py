@@ -1,6 +1,9 @@
 """Kafka topics that notifications reads, and its sweeps."""
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+from sqlalchemy.orm import Session
 
 from services.notifications.channels.service import reseal_secrets
 from services.notifications.deliveries.service import wake_if_due
@@ -8,6 +11,8 @@ from services.notifications.deliveries.summaries import release_quiet
 from services.notifications.digests.service import send_due_digests
 from services.notifications.groups.windows import end_due_windows, remind_of_groups
 from services.notifications.rules.handlers import RuleMatcher
+from services.notifications.rules.topics import EVENT_TOPICS
+from shared.events import Event
 from shared.events.feeds import HEALTH
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
@@ -16,9 +21,24 @@ from shared.sealed_rows import RESEAL_SECONDS
 
 _MATCHER: Final = RuleMatcher()
 
+_PACE_SECONDS: Final = 1.0
+"""A single event of other topics is told at once; a stream of them, such as of deliveries in a
+storm, comes in pieces."""
+
+
+def _handle_health(session: Session, events: Sequence[Event[Any]]) -> None:
+    _MATCHER.handle_health(session, events)
+    _MATCHER.topic_handler(EVENT_TOPICS["health"])(session, events)
+
+
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
     Subscription(CHANGED, _MATCHER.handle_changes, platform=True),
-    Subscription(HEALTH, _MATCHER.handle_health, platform=True),
+    Subscription(HEALTH, _handle_health, platform=True),
+    *[
+        Subscription(topic.topic, _MATCHER.topic_handler(topic), platform=True, pace=_PACE_SECONDS)
+        for topic in EVENT_TOPICS.values()
+        if topic.topic is not HEALTH
+    ],
 ]
 
 SWEEPS: Final = [

@@ -371,6 +371,7 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "severity": {"severity": "high"},
         "digest_id": {"digest_id": None},
         "escalation": {"escalation": []},
+        "topic": {"topic": "runs"},
     },
     _SILENCES: {
         "reason": {"reason": "another reason"},

@@ -24,7 +24,16 @@ CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
         "mitre.techniques.v1",
         "observables.changed.v1",
     ),
-    "notifications": ("observables.changed.v1", "feeds.health.v1"),
+    "notifications": (
+        "observables.changed.v1",
+        "observables.trending.v1",
+        "observables.lists.v1",
+        "feeds.health.v1",
+        "feeds.finished.v1",
+        "mitre.released.v1",
+        "scheduler.fired.v1",
+        "notifications.delivered.v1",
+    ),
 }
 """The topics that each service consumes. A test compares them with the services' subscriptions,
 which are not imported here: they bring the services' whole code."""

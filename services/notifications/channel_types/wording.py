@@ -16,6 +16,7 @@ _MAX_VALUE: Final = 300
 """Characters of a value that a message shows."""
 _MAX_NAME: Final = 120
 _MAX_LABELS: Final = 5
+_MAX_FIELDS: Final = 8
 _SCHEME: Final = re.compile(r"(?i)\b(h)tt(ps?):")
 _ZERO_WIDTH_SPACE: Final = "\u200b"
 
@@ -118,6 +119,8 @@ def _entry(match: dict[str, Any]) -> MatchEntry:
         return MatchEntry(
             inert(match.get("feed", "")), f"{detail}, was {inert(before)}" if before else detail
         )
+    if isinstance(match.get("fields"), dict):
+        return MatchEntry(defanged(match.get("title", "")), _event_detail(match))
     parts = [inert(match[name], 40) for name in ("type", "kind") if match.get(name)]
     if match.get("score") is not None:
         before = match.get("score_before")
@@ -127,6 +130,23 @@ def _entry(match: dict[str, Any]) -> MatchEntry:
     if isinstance(tags, list) and tags:
         parts.append("tags " + " ".join(inert(tag, 40) for tag in tags[:5]))
     return MatchEntry(defanged(match.get("value", match.get("id", ""))), ", ".join(parts))
+
+
+def _event_detail(match: dict[str, Any]) -> str:
+    """What an event of another topic than observables says, field by field."""
+    shown = [
+        f"{inert(path, 60)} {defanged(_listed(value))}"
+        for path, value in match["fields"].items()
+        if value not in ("", [], 0, False) and value != match.get("title")
+    ]
+    return ", ".join([inert(match.get("kind", ""), 40), *shown[:_MAX_FIELDS]])
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    rest = f" and {len(value) - _MAX_FIELDS} more" if len(value) > _MAX_FIELDS else ""
+    return " ".join(str(each) for each in value[:_MAX_FIELDS]) + rest
 
 
 def left_out(notification: Notification, shown_count: int) -> str:

@@ -11,12 +11,15 @@ from services.notifications.groups.engine import EscalationStep, GroupingRule
 from services.notifications.inhibitions.activity import PlannedInhibition
 from services.notifications.inhibitions.service import planned_inhibitions
 from services.notifications.rules import repository
+from services.notifications.rules.expression import topic_expression
 from services.notifications.rules.matching import Conditions, Occasion, RuleSet
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.routing import RuleBook
+from services.notifications.rules.topics import OBSERVABLES
 from services.notifications.silences.activity import PlannedSilence
 from services.notifications.silences.service import planned_silences
 from services.notifications.watchlists.service import WatchlistCache
+from shared.filters.filter import FilterExpression
 
 
 def read_book(session: Session, version: tuple[str, int], cache: WatchlistCache) -> RuleBook:
@@ -43,9 +46,13 @@ def make_book(
     inhibitions = planned_inhibitions(session)
     grouping = {rule.id: grouping_rule(rule, names) for rule in rules}
     effective = [rule for rule in rules if grouping[rule.id].channels or rule.digest_id]
-    rule_set = RuleSet(conditions_of(rule) for rule in effective)
+    about_observables = [rule for rule in effective if rule.topic == OBSERVABLES]
+    rule_set = RuleSet(conditions_of(rule) for rule in about_observables)
+    topic_rules = _topic_rules(rule for rule in effective if rule.topic != OBSERVABLES)
     by_tenant: dict[str, list[PlannedSilence]] = {}
     watchlists = set(rule_set.watchlists)
+    for _, expression in (pair for pairs in topic_rules.values() for pair in pairs):
+        watchlists |= expression.watchlists
     for inhibition in inhibitions:
         watchlists |= inhibition.source.watchlists | inhibition.target.watchlists
     for silence in silences:
@@ -58,9 +65,19 @@ def make_book(
         by_tenant,
         cache.read(session, watchlists),
         names,
-        tuple((rule.tenant, rule.id) for rule in effective if _is_closed_by_expiry(rule)),
+        tuple((rule.tenant, rule.id) for rule in about_observables if _is_closed_by_expiry(rule)),
         inhibitions_by_tenant(inhibitions),
+        topic_rules=topic_rules,
     )
+
+
+def _topic_rules(rules: Iterable[Rule]) -> dict[str, list[tuple[Conditions, FilterExpression]]]:
+    by_topic: dict[str, list[tuple[Conditions, FilterExpression]]] = {}
+    for rule in rules:
+        sources = frozenset(rule.sources)
+        expression = topic_expression(rule.topic, sources, rule.filter, rule.tenant)
+        by_topic.setdefault(rule.topic, []).append((conditions_of(rule), expression))
+    return by_topic
 
 
 def inhibitions_by_tenant(
@@ -115,4 +132,5 @@ def conditions_of(rule: Rule) -> Conditions:
         sources=frozenset(rule.sources),
         tags=frozenset(rule.tags),
         filter=rule.filter,
+        topic=rule.topic,
     )

@@ -6,7 +6,7 @@ A dry run of a stored rule has the ids of what was sent, so that both can be com
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
@@ -31,7 +31,7 @@ from services.notifications.deliveries.service import NewDelivery
 from services.notifications.inhibitions.service import read_board
 from services.notifications.rules import repository, service
 from services.notifications.rules.books import make_book
-from services.notifications.rules.handlers import route_event
+from services.notifications.rules.handlers import route_event, route_past_event
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.routing import Routes, RuleBook
 from services.notifications.rules.schemas import (
@@ -46,12 +46,13 @@ from services.notifications.rules.schemas import (
     StoredDryRunBody,
 )
 from services.notifications.rules.simulation import MemoryGroupStore, simulate
+from services.notifications.rules.topics import EVENT_TOPICS, EventTopic
 from services.notifications.silences.service import planned_silences
 from services.notifications.watchlists.service import WatchlistCache
 from shared.auth import Principal
 from shared.database import PUBLIC, Database
-from shared.events import Event
-from shared.events.observables import CHANGED, ObservablesChanged
+from shared.events import Event, Topic
+from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
 from shared.settings import Settings
 
@@ -184,9 +185,12 @@ async def _read(settings: Settings, book: RuleBook, rule: Rule, since: datetime)
     past = _Past()
     repeated: set[UUID] = set()
     end = time.monotonic() + _MOST_SECONDS
-    async for event in read_since(settings, CHANGED, since):
+    topic = EVENT_TOPICS.get(rule.topic)
+    log: Topic[Any] = topic.topic if topic else CHANGED
+    events: AsyncIterator[Event[Any]] = read_since(settings, log, since)
+    async for event in events:
         if event.tenant in (PUBLIC, rule.tenant):
-            _match(past, book, event, repeated)
+            _match(past, book, event, repeated, topic)
         if time.monotonic() > end or past.matches > _MOST_MATCHES:
             past.is_complete = False
             break
@@ -194,8 +198,16 @@ async def _read(settings: Settings, book: RuleBook, rule: Rule, since: datetime)
 
 
 def _match(
-    past: _Past, book: RuleBook, event: Event[ObservablesChanged], repeated: set[UUID]
+    past: _Past,
+    book: RuleBook,
+    event: Event[Any],
+    repeated: set[UUID],
+    topic: EventTopic | None,
 ) -> None:
+    if topic is not None:
+        past.changes += 1
+        past.matches += route_past_event(book, topic, event, repeated, past.routes)
+        return
     past.changes += len(event.data.changes)
     past.matches += route_event(book, event, repeated, past.routes)
 

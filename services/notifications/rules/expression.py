@@ -9,7 +9,9 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from services.notifications.fields import CHANGE_MODEL
+from services.notifications.rules.topics import EVENT_TOPICS, OBSERVABLES
 from shared.filters.conditions import (
+    Always,
     Condition,
     Conjunction,
     ConstantValue,
@@ -27,13 +29,38 @@ from shared.filters.model import ValueType
 
 
 @lru_cache(maxsize=10_000)
-def parse_rule_filter(text: str) -> FilterExpression:
-    """Read the filter of a rule; the same text is read and compiled once.
+def parse_rule_filter(text: str, topic: str = OBSERVABLES) -> FilterExpression:
+    """Read the filter of a rule over a topic; the same text is read and compiled once.
 
     Raises:
         FilterError: it cannot be used; the message shows the place.
     """
-    return parse_filter(text, CHANGE_MODEL)
+    model = CHANGE_MODEL if topic == OBSERVABLES else EVENT_TOPICS[topic].model
+    return parse_filter(text, model)
+
+
+@lru_cache(maxsize=10_000)
+def topic_expression(
+    topic: str, sources: AbstractSet[str], text: str, tenant: str
+) -> FilterExpression:
+    """All conditions of a rule over another topic than observables as one expression.
+
+    Args:
+        topic: its name.
+        sources: what caused the events; none means any.
+        text: the rule's filter, or nothing.
+        tenant: whose rule it is: its watchlists are named `tenant/name`.
+    """
+    conditions: list[Condition] = []
+    if sources:
+        field = FieldValue(EVENT_TOPICS[topic].model.fields["source.name"])
+        conditions.append(Membership(field, tuple(sorted(sources))))
+    if text:
+        own = qualify_watchlists(parse_rule_filter(text, topic), f"{tenant}/")
+        conditions.append(own.condition)
+    return FilterExpression(
+        text, Conjunction(tuple(conditions)) if conditions else Always(is_true=True)
+    )
 
 
 @lru_cache(maxsize=10_000)

@@ -3,7 +3,7 @@
 They run in the consumer's transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
@@ -28,8 +28,12 @@ from services.notifications.rules.routing import (
     health_set,
     match_environment,
     route_changes,
+    route_topic_event,
     single_deliveries,
+    topic_change,
+    topic_matches,
 )
+from services.notifications.rules.topics import EventTopic
 from services.notifications.watchlists.service import WatchlistCache
 from shared.events import Event, derived_id
 from shared.events.feeds import HEALTH, HealthChanged
@@ -81,6 +85,16 @@ class RuleMatcher:
         for event in events:
             for rule in book.rules.watching_health(event.tenant, event.data.feed.name):
                 _notify_of_health(session, book, rule, event, now)
+
+    def topic_handler(self, topic: EventTopic) -> Callable[[Session, Sequence[Event[Any]]], None]:
+        """The handler of the events of a topic, which are of one tenant."""
+
+        def handle(session: Session, events: Sequence[Event[Any]]) -> None:
+            book, now = self._current_book(session)
+            if book.topic_rules.get(topic.name):
+                _notify_of_events(session, book, topic, events, now)
+
+        return handle
 
     def _current_book(self, session: Session) -> tuple[RuleBook, datetime]:
         # The version is read before the rules: rules that change in between are read again with
@@ -156,6 +170,53 @@ def route_event(
             route_changes(book, rule, occurrence, fresh, routes)
             count += len(fresh)
     return count
+
+
+def _notify_of_events(
+    session: Session,
+    book: RuleBook,
+    topic: EventTopic,
+    events: Sequence[Event[Any]],
+    now: datetime,
+) -> None:
+    """Notify of events of a topic, of each once, however often it comes."""
+    routes = Routes()
+    for event in events:
+        values, rules = topic_matches(book, topic, event, now)
+        key = _event_key(topic, event)
+        new = repository.remember_changes(
+            session, [(rule.tenant, rule.rule_id, key) for rule in rules]
+        )
+        fresh = [rule for rule in rules if (rule.rule_id, key) in new]
+        if not fresh:
+            continue
+        occurrence = _occurrence(event, values["source.name"], now)
+        change = topic_change(topic, values)
+        fired = _fire_inhibitions(session, book, [(rule, occurrence, [change]) for rule in fresh])
+        for rule in fresh:
+            route_topic_event(fired, rule, occurrence, topic, values, routes)
+    add_deliveries(session, routes.singles)
+    add_matches(SqlGroupStore(session, book.names), routes.sets)
+
+
+def _event_key(topic: EventTopic, event: Event[Any]) -> UUID:
+    return UUID(derived_id(topic.topic.name, event.id))
+
+
+def route_past_event(
+    book: RuleBook, topic: EventTopic, event: Event[Any], repeated: set[UUID], routes: Routes
+) -> int:
+    """As `route_event`, for an event of another topic than observables."""
+    at = _published_at(event, datetime.now(UTC))
+    values, rules = topic_matches(book, topic, event, at)
+    key = _event_key(topic, event)
+    if not rules or key in repeated:
+        return 0
+    repeated.add(key)
+    occurrence = Occurrence(event.id, values["source.name"], at, at)
+    for rule in rules:
+        route_topic_event(book, rule, occurrence, topic, values, routes)
+    return len(rules)
 
 
 def _close_expired(

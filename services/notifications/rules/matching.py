@@ -17,6 +17,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from services.notifications.rules.expression import rule_expression
+from services.notifications.rules.topics import OBSERVABLES
 from shared.database import PUBLIC
 from shared.events.observables import Change, ChangeKind
 from shared.filters.filter import FilterExpression
@@ -40,6 +41,7 @@ class Conditions:
         sources: names of feeds.
         tags: one of them must be there.
         filter: an expression that has to match, too; empty for none.
+        topic: what it is about; `RuleSet` is for rules about observables.
     """
 
     rule_id: UUID
@@ -51,6 +53,7 @@ class Conditions:
     sources: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     filter: str = ""
+    topic: str = OBSERVABLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,4 +28,5 @@ RULE = sa.Table(
     sa.Column("severity", sa.Text),
     sa.Column("digest_id", pg.UUID(as_uuid=True)),
     sa.Column("escalation", pg.JSONB),
+    sa.Column("topic", sa.Text),
 )

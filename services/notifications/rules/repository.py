@@ -39,6 +39,7 @@ class Rule:
         max_groups: most groups that are open at a time.
         digest_id: the digest that its matches wait for, if there is one.
         escalation: the next recipients of groups that nobody acknowledges.
+        topic: what it is about; conditions beside `sources` and `filter` are about observables.
     """
 
     id: UUID
@@ -60,6 +61,7 @@ class Rule:
     severity: str
     digest_id: UUID | None
     escalation: list[dict[str, Any]]
+    topic: str
 
 
 def rules_version(session: Session) -> tuple[tuple[str, int], datetime]:

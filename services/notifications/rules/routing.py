@@ -4,10 +4,10 @@ These are plain functions; events as they happen and dry runs go the same way.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
@@ -27,20 +27,27 @@ from services.notifications.inhibitions.activity import (
     PlannedInhibition,
     split_inhibited,
 )
-from services.notifications.rules.matching import Conditions, RuleSet
+from services.notifications.rules.matching import ChangeEnvironment, Conditions, RuleSet
+from services.notifications.rules.topics import DELIVERIES, EventTopic
 from services.notifications.silences.activity import (
     MatchEnvironment,
     PlannedSilence,
     split_silenced,
 )
 from shared.database import PUBLIC
-from shared.events.observables import Change
+from shared.events import Event
+from shared.events.observables import Change, ChangeKind
+from shared.filters.filter import FilterExpression
 from shared.filters.matcher import Watchlist
 from shared.stix.markings import strictest
 
 BY_EVENT: Final = ("event",)
 """What a rule groups by that tells of each event by itself."""
 _SUBJECTS: Final = ("observable.value", "observable.id")
+
+
+TopicRule = tuple[Conditions, FilterExpression]
+"""A rule over another topic than observables, with its whole condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class RuleBook:
         grouping: what they say about their messages, by their ids.
         silences: by tenant, those that come included.
         inhibitions: by tenant.
+        topic_rules: those over other topics than observables, by the topic.
         firings: when inhibitions hold something; of the events at hand, or of a dry run's past.
         watchlists: those that rules and silences refer to, as `tenant/name`.
         names: of all enabled channels, by their ids.
@@ -67,6 +75,7 @@ class RuleBook:
     closing: tuple[tuple[str, UUID], ...] = ()
     inhibitions: Mapping[str, Sequence[PlannedInhibition]] = field(default_factory=dict)
     firings: Firings = field(default_factory=dict)
+    topic_rules: Mapping[str, Sequence[TopicRule]] = field(default_factory=dict)
 
     def closed_by_expiry(self, tenant: str) -> list[UUID]:
         """The rules whose groups an observable of a tenant closes when it expires."""
@@ -153,6 +162,59 @@ def _hold(
             holding = Holding(firing.id, end, inhibition.name, "inhibition")
             quiet.append(_held(grouping, occurrence, holding, own))
     return changes, quiet
+
+
+def topic_matches(
+    book: RuleBook, topic: EventTopic, event: Event[Any], now: datetime
+) -> tuple[dict[str, Any], list[Conditions]]:
+    """The fields of an event, and the rules that match it.
+
+    An event about a delivery of a rule over deliveries matches none: it would cause the next one.
+    """
+    rules = [pair for pair in book.topic_rules.get(topic.name, ()) if _concerns(pair, topic, event)]
+    own_ids = {conditions.rule_id for conditions, _ in book.topic_rules.get(DELIVERIES, ())}
+    if not rules or (topic.name == DELIVERIES and event.data.rule_id in own_ids):
+        return {}, []
+    values = topic.values(event)
+    environment = ChangeEnvironment(values["source.name"], now, book.watchlists)
+    subject = topic.subject(values)
+    return values, [rule for rule, condition in rules if condition.matcher(subject, environment)]
+
+
+def _concerns(rule: TopicRule, topic: EventTopic, event: Event[Any]) -> bool:
+    tenant = rule[0].tenant
+    return event.tenant == tenant or (topic.is_shared and event.tenant == PUBLIC)
+
+
+def topic_change(topic: EventTopic, values: Mapping[str, Any]) -> Change:
+    """An event of a topic as silences and inhibitions see it."""
+    match = topic.match(values)
+    kind = cast("ChangeKind", topic.word)
+    return Change(id=match["title"], type=topic.word, value=match["title"], kind=kind, score=0)
+
+
+def route_topic_event(
+    book: RuleBook,
+    rule: Conditions,
+    occurrence: Occurrence,
+    topic: EventTopic,
+    values: Mapping[str, Any],
+    routes: Routes,
+) -> None:
+    """Send the match of an event of another topic than observables on its way."""
+    grouping = book.grouping[rule.rule_id]
+    match = topic.match(values)
+    changes, quiet = _hold(book, rule, occurrence, [topic_change(topic, values)])
+    routes.sets += [replace(each, matches=[match]) for each in quiet]
+    if not changes:
+        return
+    if grouping.digest_id is not None:
+        routes.sets.append(_set(grouping, occurrence, DIGEST_KEY, {}, None, [match]))
+    elif grouping.group_by == BY_EVENT:
+        routes.singles += single_deliveries(grouping, occurrence, [match])
+    else:
+        labels = {name: str(values[name]) for name in grouping.group_by}
+        routes.sets.append(_set(grouping, occurrence, label_key(labels), labels, None, [match]))
 
 
 def health_set(grouping: GroupingRule, occurrence: Occurrence, match: dict[str, Any]) -> MatchSet:

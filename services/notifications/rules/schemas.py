@@ -1,14 +1,16 @@
 """Rules as the API accepts and returns them."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from services.notifications.channel_types.base import Severity
+from services.notifications.fields import GROUP_FIELDS
 from services.notifications.rules.expression import parse_rule_filter
 from services.notifications.rules.matching import Occasion
+from services.notifications.rules.topics import EVENT_TOPICS, OBSERVABLES, TopicName
 from shared.filters.tokens import MAX_BYTES
 from shared.stix import ObservableType
 
@@ -18,15 +20,9 @@ Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f
 Filter = Annotated[str, Field(max_length=MAX_BYTES)]
 
 
-GroupField = Literal[
-    "event",
-    "source.name",
-    "observable.type",
-    "observable.value",
-    "observable.id",
-    "change.kind",
-]
-"""`event` makes a message of each event by itself."""
+GroupField = Annotated[str, Field(min_length=1, max_length=60)]
+"""A field of the rule's topic; `event` makes a message of each event by itself."""
+_CHANGES: Final[list[Occasion]] = ["new", "changed"]
 
 
 class EscalationBody(BaseModel):
@@ -48,7 +44,7 @@ class RuleCreate(BaseModel):
     name: Name
     enabled: bool = True
     on: list[Occasion] = Field(
-        default=["new", "changed"],
+        default=_CHANGES,
         min_length=1,
         max_length=4,
         description="Kinds of change; health: a feed's health improves or degrades.",
@@ -91,6 +87,25 @@ class RuleCreate(BaseModel):
         description="Who is reminded when nobody has acknowledged a group in time.",
     )
 
+    topic: TopicName = Field(
+        "observables",
+        description="What it tells of. `on`, `types`, `min_score` and `tags` are about observables"
+        " alone; `sources`, `filter` and `group_by` are about the fields of the topic.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_topic(self) -> Self:
+        fields = GROUP_FIELDS
+        if self.topic != OBSERVABLES:
+            fields = EVENT_TOPICS[self.topic].group_fields
+            about_observables = self.types or self.tags or self.min_score or self.on != _CHANGES
+            if about_observables:
+                raise ValueError("on, types, min_score and tags are for the topic observables")
+        for name in self.group_by:
+            if name not in fields and name != "event":
+                raise ValueError(f"group_by: {name} is none of {', '.join(sorted(fields))}")
+        return self
+
     @model_validator(mode="after")
     def _can_group(self) -> Self:
         if "event" in self.group_by and len(self.group_by) > 1:
@@ -129,6 +144,7 @@ class RulePatch(BaseModel):
     severity: Severity | None = None
     digest_id: UUID | None = None
     escalation: list[EscalationBody] | None = Field(None, max_length=5)
+    topic: TopicName | None = None
 
 
 class RuleView(BaseModel):
@@ -152,6 +168,7 @@ class RuleView(BaseModel):
     severity: str
     digest_id: UUID | None
     escalation: list[EscalationBody]
+    topic: str
     created_at: datetime
     updated_at: datetime
 
@@ -159,7 +176,7 @@ class RuleView(BaseModel):
     @property
     def filter_sentence(self) -> str | None:
         """The filter in words; None if there is none."""
-        return parse_rule_filter(self.filter).sentence if self.filter else None
+        return parse_rule_filter(self.filter, self.topic).sentence if self.filter else None
 
 
 class DryRunBody(BaseModel):

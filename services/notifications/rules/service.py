@@ -110,7 +110,7 @@ def _get(session: Session, rule_id: UUID, *, lock: bool = False) -> Rule:
 def checked_values(session: Session, body: RuleCreate) -> dict[str, Any]:
     """The columns of a rule, once its channels exist; they are named once each."""
     if body.filter:
-        require_watchlists(session, parse_rule_filter(body.filter).watchlists)
+        require_watchlists(session, parse_rule_filter(body.filter, body.topic).watchlists)
     channel_ids = list(dict.fromkeys(body.channel_ids))
     next_ids = {each for step in body.escalation for each in step.channel_ids}
     require_channels(session, {*channel_ids, *next_ids})

@@ -8,9 +8,9 @@ from shared.kafka.producer import Publisher
 from tests.notifications.conftest import change
 
 
-def publish(bench: Any, events: list[Any]) -> None:
+def publish(bench: Any, events: list[Any], service: str = "observables") -> None:
     async def send() -> None:
-        async with Publisher(bench.settings, "observables") as publisher:
+        async with Publisher(bench.settings, service) as publisher:
             for event in events:
                 await publisher.publish(event)
                 await publisher.flush()

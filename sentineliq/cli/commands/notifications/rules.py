@@ -81,6 +81,13 @@ UpdateSeconds = Annotated[
 MaxGroups = Annotated[
     int | None, typer.Option(min=1, help="Most open groups; what is more is told together.")
 ]
+TopicWord = Annotated[
+    str | None,
+    typer.Option(
+        help="What it tells of: observables, runs, health, trends, releases, schedules, lists "
+        "or deliveries; by default observables."
+    ),
+]
 Severity = Annotated[str | None, typer.Option(help="How bad it is: low, medium, high or critical.")]
 Digest = Annotated[
     str | None, typer.Option(help="Tell of it in this digest (name or id), not at once.")
@@ -159,6 +166,7 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     severity: Severity = None,
     digest: Digest = None,
     escalation: Escalation = None,
+    topic: TopicWord = None,
     disabled: Disabled = False,
 ) -> None:
     """Add a rule.
@@ -179,7 +187,12 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     body |= {field: value for field, value in conditions.items() if value}
     body |= _grouping(ctx.obj, group_by, digest, escalation)
     body |= without_none(
-        {"update_seconds": update_seconds, "max_groups": max_groups, "severity": severity}
+        {
+            "update_seconds": update_seconds,
+            "max_groups": max_groups,
+            "severity": severity,
+            "topic": topic,
+        }
     )
     if disabled:
         body["enabled"] = False
@@ -206,6 +219,7 @@ def edit_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     severity: Severity = None,
     digest: Digest = None,
     escalation: Escalation = None,
+    topic: TopicWord = None,
 ) -> None:
     """Change a rule.
 
@@ -228,6 +242,7 @@ def edit_rule(  # noqa: PLR0913  # a command's parameters are its documentation
             "update_seconds": update_seconds,
             "max_groups": max_groups,
             "severity": severity,
+            "topic": topic,
         }
     )
     if not changes:
