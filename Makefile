@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler gateway flower
 
-.PHONY: help jars documents run demo test test-all test-again containers api-cases faults faults-short check catalog format bench lock env clean
+.PHONY: help jars documents run demo test test-all test-again containers api-cases faults faults-short check catalog manual format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 catalog: $(VENV)/.dev ## check every feed of the catalog against its sample
 	@$(BIN)/python -m services.feeds.catalog.checks
 
+manual: $(VENV)/.dev ## build the manual of docs/, links checked, for the gateway to serve at /manual
+	@$(BIN)/mkdocs build --quiet --strict
+
 format: $(VENV)/.dev ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -79,7 +82,7 @@ env: ## write .env with fresh secrets for compose.yaml, or add what a newer vers
 
 clean: ## remove what these verbs made, except the data folder
 	rm -rf $(VENV) build dist *.egg-info bench/results .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	    .import_linter_cache
+	    .import_linter_cache services/gateway/manual/site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Kept outside $(VENV), so they may be gone while the stamp is there; tests, unlike `run`, may not fetch them.

@@ -7,6 +7,7 @@ from services.gateway.access.gate import IdentityGate
 from services.gateway.api_keys import api as api_keys
 from services.gateway.console.app import add_console
 from services.gateway.credentials import api as credentials
+from services.gateway.manual.app import add_manual
 from services.gateway.people import api as people
 from services.gateway.providers import api as providers
 from services.gateway.quotas.limits import QUOTAS
@@ -51,6 +52,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     offer_quotas(app, QUOTAS)
     app.state.tls_files = tls_files(settings)
     add_console(app, settings, database)
+    add_manual(app)
     gate = IdentityGate(
         keys_of(settings), database, settings.service_url(NAME), app.state.token_registry
     )

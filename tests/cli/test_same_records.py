@@ -96,12 +96,12 @@ def previewed(cli: CommandLine, source: str) -> Reading:
 
 def refusal(text: str) -> str:
     """What a person reads of a refusal, without the name of who says it."""
-    return text.strip().removeprefix("Error: ").rstrip()
+    return text.strip().removeprefix("error: ").rstrip()
 
 
-def stored(client: Client, feed: str) -> set[tuple[str, str]]:
-    """What a feed has brought."""
-    rows = client.items("observables", "/v1/observables", source=feed)
+def stored(client: Client, run: dict[str, Any]) -> set[tuple[str, str]]:
+    """What the feed of a run has brought."""
+    rows = client.items("observables", "/v1/observables", source=run["feed_id"])
     return {(row["type"], row["value"]) for row in rows}
 
 
@@ -111,15 +111,15 @@ def followed(client: Client, run: dict[str, Any]) -> Reading:
     except RunFailed as failure:
         return Reading({}, [refusal(failure.message).removeprefix(f"{run['feed']}: ")], set())
     report = outcome.document["report"]
-    return Reading(counts_of(report), words_of(report), stored(client, run["feed"]))
+    return Reading(counts_of(report), words_of(report), stored(client, run))
 
 
 def by_command(cli: CommandLine, client: Client, path: Path, name: str) -> Reading:
     result = cli("ingest", str(path), "--name", name, "--json")
     if result.exit_code:
         return Reading({}, [refusal(result.stderr).removeprefix(f"{name}: ")], set())
-    report = json.loads(result.stdout)["run"]["report"]
-    return Reading(counts_of(report), words_of(report), stored(client, name))
+    run = json.loads(result.stdout)["run"]
+    return Reading(counts_of(run["report"]), words_of(run["report"]), stored(client, run))
 
 
 def by_api(client: Client, document: Input, name: str) -> Reading:

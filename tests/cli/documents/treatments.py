@@ -54,6 +54,7 @@ TREATMENTS: dict[str, Treatment] = {
     "make run": passed_over("it starts the stack that these commands use, in the reader's folder"),
     "make test": passed_over("it runs this test"),
     "make test-all": passed_over("it runs this test"),
+    "make manual": passed_over("it writes into the tree; tests/gateway/manual builds it elsewhere"),
     "make check": passed_over("continuous integration runs it beside the tests"),
     "make faults": passed_over("it takes an hour on a machine of its own"),
     "make bench": passed_over("it measures for minutes on a machine of its own"),

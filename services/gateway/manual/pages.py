@@ -1,0 +1,32 @@
+"""The files of the manual, by their path. They are loaded once: no request reads a path."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+SITE: Final = Path(__file__).parent / "site"
+"""Where `make manual` builds the pages, and packages hold them."""
+
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".yaml": "text/plain; charset=utf-8",
+}
+
+
+class ManualFile(NamedTuple):
+    """One file of the manual."""
+
+    content: bytes
+    media_type: str
+
+
+@cache
+def manual_files(site: Path = SITE) -> dict[str, ManualFile]:
+    """The files by their path below the manual; none if it is not built."""
+    paths = [path for path in sorted(site.rglob("*")) if path.suffix in _TYPES and path.is_file()]
+    return {
+        path.relative_to(site).as_posix(): ManualFile(path.read_bytes(), _TYPES[path.suffix])
+        for path in paths
+    }
