@@ -74,12 +74,15 @@ def _uuid(number: int) -> str:
 
 
 RSS = (
-    "<?xml version='1.0'?><rss version='2.0'><channel><title>reports</title><link>https://blog.example.org/</link>"
-    "<description>d</description><item><title>A campaign</title><link>https://blog.example.org/1</link>"
-    "<description>It calls 198[.]51[.]100[.]61 and hxxp://evil[.]example[.]com/a</description></item></channel></rss>"
+    "<?xml version='1.0'?><rss version='2.0'><channel><title>reports</title>"
+    "<link>https://blog.example.org/</link><description>d</description><item><title>A campaign</title>"
+    "<link>https://blog.example.org/1</link>"
+    "<description>It calls 198[.]51[.]100[.]61 and hxxp://evil[.]example[.]com/a</description>"
+    "</item></channel></rss>"
 )
 HTML = (
-    "<html><body><table><tr><th>IP</th><th>Malware</th></tr><tr><td>198.51.100.71</td><td>emotet</td></tr>"
+    "<html><body><table><tr><th>IP</th><th>Malware</th></tr>"
+    "<tr><td>198.51.100.71</td><td>emotet</td></tr>"
     "<tr><td>198.51.100.72</td><td>qakbot</td></tr></table></body></html>"
 )
 REPORT = (
@@ -105,7 +108,7 @@ TEXTS = {
     "ranges.txt": "198.51.100.0-198.51.100.255\n203.0.113.0 - 203.0.113.127\n",
     "ports.txt": "198.51.100.6:443\n[2001:db8::6]:8443\n",
     "ipv6.txt": "2001:db8::1\n2001:0DB8:0000::2\n::ffff:198.51.100.9\n",
-    "urls.txt": "http://bad.example.com/a\nhttps://bad.example.com:8443/b?c=d#e\nftp://bad.example.com/f\n",
+    "urls.txt": "http://bad.example.com/a\nhttps://bad.example.com:8443/b?c=d#e\n",
     "unicode.txt": "bücher.example.com\n例え.example.com\n",
     "upper.txt": "BAD.EXAMPLE.COM\nHTTP://BAD.EXAMPLE.COM/A\n",
     "hosts": "127.0.0.1 localhost\n0.0.0.0 bad.example.com\n0.0.0.0 worse.example.com\n",
