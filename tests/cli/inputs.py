@@ -75,8 +75,8 @@ def _uuid(number: int) -> str:
 
 RSS = (
     "<?xml version='1.0'?><rss version='2.0'><channel><title>reports</title>"
-    ""
-    "<link>https://blog.example.org/</link><description>d</description><item><title>A campaign</title>"
+    "<link>https://blog.example.org/</link><description>d</description>"
+    "<item><title>A campaign</title>"
     "<link>https://blog.example.org/1</link>"
     "<description>It calls 198[.]51[.]100[.]61 and hxxp://evil[.]example[.]com/a</description>"
     "</item></channel></rss>"
