@@ -34,8 +34,9 @@ pytestmark = pytest.mark.timeout(180)
 
 UNFINISHED = 3
 SECONDS = 5.0
-"""A person waits so long at most; a busy machine gets as much again."""
-ROOM = 2.0
+"""A person waits so long at most."""
+HEALTH_SECONDS = 10.0
+"""So long after that the health of the feed is right."""
 
 
 class Outage(NamedTuple):
@@ -143,16 +144,16 @@ def test_a_feed_that_meets_an_outage_says_so_within_seconds(
     result, seconds = timed(
         lambda: cli("feeds", "add", "mine", addresses[outage.name], "--format", "text")
     )
-    assert seconds < SECONDS * ROOM, result.output
+    assert seconds < SECONDS, result.output
     assert result.exit_code == outage.code, result.output
     assert outage.says in result.output
 
     def is_right() -> bool:
         return bool(cli.as_json("feeds", "show", "mine")["health"] == outage.health)
 
-    eventually(is_right, 10.0 * ROOM)
+    eventually(is_right, HEALTH_SECONDS)
     again, seconds = timed(lambda: cli("feeds", "run", "mine"))
-    assert seconds < SECONDS * ROOM, again.output
+    assert seconds < SECONDS, again.output
     # The second run may have to wait for its turn at the host.
     assert again.exit_code in {outage.code, UNFINISHED}, again.output
 
@@ -162,7 +163,7 @@ def test_a_preview_says_what_is_wrong_within_seconds(
     cli: CommandLine, addresses: dict[str, str], outage: Outage
 ) -> None:
     result, seconds = timed(lambda: cli("feeds", "preview", addresses[outage.name]))
-    assert seconds < SECONDS * ROOM, result.output
+    assert seconds < SECONDS, result.output
     assert result.exit_code == 1
     assert result.stderr.strip()
     assert "Traceback" not in result.output
@@ -173,7 +174,7 @@ def test_a_release_that_cannot_be_fetched_says_so_within_seconds(
     cli: CommandLine, addresses: dict[str, str], outage: Outage
 ) -> None:
     result, seconds = timed(lambda: cli("mitre", "load", addresses[outage.name]))
-    assert seconds < SECONDS * ROOM, result.output
+    assert seconds < SECONDS, result.output
     assert result.exit_code in {1, UNFINISHED}, result.output
     assert result.stderr.strip()
 

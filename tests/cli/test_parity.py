@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from shared.database import Database
 from shared.settings import SERVICES, Settings
+from tests.cli.gateway_operations import Offer, offer_of
 from tests.cli.test_messages import find_command
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -349,14 +350,13 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "scheduler GET /v1/beats": Verb("schedules beats"),
 }
 
-PENDING: dict[tuple[str, str], Reason] = {
+ELSEWHERE: dict[tuple[str, str], Reason] = {
     ("notifications", "/v1/rules/dry-run"): Reason("a rule is added switched off and then tried"),
     ("notifications", "/v1/links"): Reason("readers of messages open it in a browser"),
     ("observables", "/lists/"): Reason("programs fetch lists by an address with a token"),
     ("observables", "/taxii"): Reason("programs of others speak TAXII with it"),
-    ("gateway", "/"): Reason("its commands sign in by themselves; their own tests compare them"),
 }
-"""By service and beginning of the path, rooms that are newer than their commands."""
+"""By service and beginning of the path, what others than the command line are there for."""
 
 
 class Operation(NamedTuple):
@@ -413,10 +413,13 @@ def verb_of(operation: Operation) -> Verb | Reason | None:
     if verb is not None:
         return verb
     path = operation.key.partition(" ")[2]
-    for (service, beginning), reason in PENDING.items():
+    for (service, beginning), reason in ELSEWHERE.items():
         if operation.service == service and path.startswith(beginning):
             return reason
-    return None
+    offer = offer_of(operation.key) if operation.service == "gateway" else None
+    if isinstance(offer, Offer):
+        return Verb(*offer)
+    return None if offer is None else Reason(offer)
 
 
 @pytest.mark.parametrize("operation", operations(), ids=str)

@@ -78,7 +78,10 @@ def rotate_key(
 
 
 @keys.command("revoke")
-def revoke_keys(ctx: Context, ids: Annotated[list[str], typer.Argument(metavar="ID")]) -> None:
+def revoke_keys(
+    ctx: Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="As `keys list` shows them.")],
+) -> None:
     """Revoke keys: the gateway refuses them within a second."""
     for key_id in ids:
         ctx.obj.client.delete("gateway", f"/v1/api-keys/{key_id}")
