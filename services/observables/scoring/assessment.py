@@ -131,7 +131,9 @@ def other_numbers(
     Claims of the last day have not faded: nearly all that a feed brings is as its score says.
     """
     since = [*(row.fades_from for row in assertions), *(claim.since for claim in reported)]
-    if not sightings and type_ != VULNERABILITY and min(since, default=now) >= now - _FRESH:
+    has_lapsed = any(claim.until is not None and claim.until <= now for claim in reported)
+    is_fresh = not has_lapsed and min(since, default=now) >= now - _FRESH
+    if not sightings and type_ != VULNERABILITY and is_fresh:
         return _AS_THE_SCORE
     parts = assessed_score(type_, assertions, reported, effects, sightings, now).numbers
     malicious = total(parts.malicious)
