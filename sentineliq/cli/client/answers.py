@@ -81,16 +81,25 @@ def _stored_facts(observable: ObservableSummary | None) -> dict[str, str]:
     if observable is None:
         return {}
     families = {assertion.malware for assertion in _current(observable) if assertion.malware}
+    inherited = set(observable.attack_inherited)
+    stated = [attack_id for attack_id in observable.attack if attack_id not in inherited]
     answers = {enrichment.enricher for enrichment in observable.enrichments}
     return {
         "sources": _join(sources(observable)),
         "family": _join(sorted(families)),
-        "ATT&CK": _join(observable.attack) or _unmapped(families),
+        "ATT&CK": _join(stated) or _unmapped(families),
+        "ATT&CK, inherited": _inherited(len(inherited)),
         "tags": _join(observable.tags),
         "first seen": age(observable.first_seen),
         "last seen": age(observable.last_seen),
         "enriched by": _join(sorted(answers)),
     }
+
+
+def _inherited(count: int) -> str:
+    """What software and groups are known to use: it is context, and nobody has observed it."""
+    techniques = f"{count:,} technique{'' if count == 1 else 's'}"
+    return f"{techniques} that these are known to use, not observed here" if count else ""
 
 
 def _unmapped(families: set[str]) -> str:

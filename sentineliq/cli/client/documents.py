@@ -285,6 +285,7 @@ class ObservableSummary(msgspec.Struct, frozen=True):
     enrichments: list[EnrichmentAnswer] = []
     assessment: AssessmentSentence | None = None
     attack: list[str] = []
+    attack_inherited: list[str] = []
     context: dict[str, Any] = {}
 
 

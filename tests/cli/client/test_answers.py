@@ -47,6 +47,17 @@ def test_the_canonical_value_and_what_is_around_it_are_told() -> None:
     assert pairs["context"] == "domain name: suffix com"
 
 
+def test_what_a_family_is_known_to_use_is_not_told_as_observed() -> None:
+    assert "ATT&CK, inherited" not in facts()
+    ids = ["S0367", "T1059", "T1486"]
+    observable = {**STORED["observable"], "attack": ids, "attack_inherited": ids[1:]}
+    pairs = facts(observable=observable)
+    assert pairs["ATT&CK"] == "S0367"
+    assert (
+        pairs["ATT&CK, inherited"] == "2 techniques that these are known to use, not observed here"
+    )
+
+
 def test_a_value_that_is_not_stored_has_its_canonical_form_and_its_allow_lists() -> None:
     pairs = facts(
         observable=None,
