@@ -10,7 +10,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from services.gateway.routing.passed_headers import PASSED
-from services.gateway.routing.route_map import EDGE_ROUTES, FLOWER, EdgeRoute
+from services.gateway.routing.route_map import (
+    EDGE_ROUTES,
+    FLOWER,
+    PROVIDER_CALLBACK,
+    EdgeRoute,
+)
 
 _DISGUISED: Final = r"//|/\.\.?(/|$)|;|%2e|%2f|%5c|%3b|%00"
 """Of the path as it was sent: both proxies look at it before they decode anything."""
@@ -84,6 +89,13 @@ def nginx_settings(urls: Mapping[str, str], server_name: str) -> str:
     for route in routed():
         lines += _nginx_location(route)
     lines += [
+        # The code of a sign-in stands in the address.
+        f"    location = {PROVIDER_CALLBACK} {{",
+        "        access_log off;",
+        f"        proxy_pass http://sentineliq_{_GATEWAY};",
+        *_nginx_proxy(),
+        "        proxy_set_header Cookie $http_cookie;",
+        "    }",
         "    location / {",
         f"        proxy_pass http://sentineliq_{_GATEWAY};",
         *_nginx_proxy(),

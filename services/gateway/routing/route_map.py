@@ -63,6 +63,8 @@ UPSTREAMS: Final = (*_API_SERVICES, FLOWER)
 
 _WAYS_IN: Final = "/v1/sign-in"
 _PROVIDER_BEGIN: Final = "/v1/sign-in/provider"
+PROVIDER_CALLBACK: Final = "/v1/sign-in/provider/callback"
+"""Its address has the code of a sign-in."""
 _CONSOLE_FORMS: Final = frozenset({"/console/sign-in", "/console/welcome"})
 
 

@@ -10,8 +10,23 @@ BULK_REQUESTS: Final = Quota(
     "bulk-requests", 20, "open requests of enrichment for many values", count=repository.count_bulk
 )
 COLLECTIONS: Final = Quota("collections", 200, "collections", count=repository.count_collections)
+LISTS: Final = Quota("lists", 100, "lists", count=repository.count_lists)
+LIST_CONSUMERS: Final = Quota(
+    "list-consumers", 1_000, "consumers of lists", count=repository.count_consumers
+)
+PROTECTED_VALUES: Final = Quota(
+    "protected-values", 10_000, "protected names and networks", count=repository.count_protected
+)
 POSTED_OBJECTS: Final = Quota(
     "posted-objects-per-day", 1_000_000, "objects posted into collections a day", 86_400
 )
 
-QUOTAS: Final = (SIGHTINGS, BULK_REQUESTS, COLLECTIONS, POSTED_OBJECTS)
+QUOTAS: Final = (
+    SIGHTINGS,
+    BULK_REQUESTS,
+    COLLECTIONS,
+    LISTS,
+    LIST_CONSUMERS,
+    PROTECTED_VALUES,
+    POSTED_OBJECTS,
+)

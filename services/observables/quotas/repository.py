@@ -12,6 +12,9 @@ _COUNT_BULK: Final = sa.text(
 )
 
 _COUNT_COLLECTIONS: Final = sa.text("SELECT count(*) FROM collection WHERE tenant = :tenant")
+_COUNT_LISTS: Final = sa.text("SELECT count(*) FROM dissemination_list WHERE tenant = :tenant")
+_COUNT_CONSUMERS: Final = sa.text("SELECT count(*) FROM list_consumer WHERE tenant = :tenant")
+_COUNT_PROTECTED: Final = sa.text("SELECT count(*) FROM protected_value WHERE tenant = :tenant")
 
 
 def count_bulk(session: Session, tenant: str) -> int:
@@ -22,3 +25,18 @@ def count_bulk(session: Session, tenant: str) -> int:
 def count_collections(session: Session, tenant: str) -> int:
     """The number of a tenant's collections."""
     return int(session.scalars(_COUNT_COLLECTIONS, {"tenant": tenant}).one())
+
+
+def count_lists(session: Session, tenant: str) -> int:
+    """The number of a tenant's lists."""
+    return int(session.scalars(_COUNT_LISTS, {"tenant": tenant}).one())
+
+
+def count_consumers(session: Session, tenant: str) -> int:
+    """The number of a tenant's consumers of lists, revoked ones among them."""
+    return int(session.scalars(_COUNT_CONSUMERS, {"tenant": tenant}).one())
+
+
+def count_protected(session: Session, tenant: str) -> int:
+    """The number of a tenant's protected names and networks."""
+    return int(session.scalars(_COUNT_PROTECTED, {"tenant": tenant}).one())

@@ -8,7 +8,7 @@ again is a new indicator.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from services.observables.dissemination.lists import repository as lists
 from services.observables.dissemination.lists.models import ChangeRow, ListRow
 from services.observables.dissemination.lists.service import list_changes_after
 from services.observables.list_formats.patterns import pattern_of
+from services.observables.quotas.limits import COLLECTIONS
 from services.observables.taxii.indicators import (
     ListedIndicator,
     creation_of,
@@ -29,7 +30,9 @@ from services.observables.taxii.models import CollectionRow, MemberRow, NewObjec
 from services.observables.taxii.repository import collections, members, objects
 from shared.clock import database_now
 from shared.database import PLATFORM, Database
+from shared.errors import QuotaExceeded
 from shared.kafka.outbox import audit
+from shared.quotas import require_room
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -134,11 +137,19 @@ def _create_missing(database: Database) -> None:
             "list_id": source.id,
             "tlp": source.tlp,
         }
-        with database.transaction(source.tenant) as session:
-            actor = source.created_by
-            row = collections.add_collection(session, source.tenant, uuid4(), values, actor)
-            if row is not None:
-                audit(session, NAME, source.tenant, actor, "collections.create", row.id)
+        try:
+            _create(database, source, values)
+        except QuotaExceeded as error:
+            log.warning("collection.not_created", list=str(source.id), reason=error.message)
+
+
+def _create(database: Database, source: collections.UnservedList, values: dict[str, Any]) -> None:
+    with database.transaction(source.tenant) as session:
+        require_room(session, source.tenant, COLLECTIONS)
+        actor = source.created_by
+        row = collections.add_collection(session, source.tenant, uuid4(), values, actor)
+        if row is not None:
+            audit(session, NAME, source.tenant, actor, "collections.create", row.id)
 
 
 def follow_list(database: Database, tenant: str, collection: UUID) -> int:

@@ -1,11 +1,13 @@
 """Lists over the API: created, changed, refused, and never another tenant's."""
 
 from collections.abc import Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
+from services.observables.taxii.list_writer import follow_lists
 from shared.database import Database
 
 BODY = {"name": "bad-addresses", "filter": "observable.score >= 50"}
@@ -86,3 +88,61 @@ def test_protected_values_are_canonical(client: TestClient) -> None:
     assert len(client.get("/v1/protected-values").json()) == 2
     gone = client.delete("/v1/protected-values", params={"value": "example.com"})
     assert gone.status_code == 204
+
+
+def test_a_tenant_has_so_many_lists_consumers_and_protected_values(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
+    client = client_for("observables", tenant="crowded", role="admin")
+    operator = client_for("observables", tenant="public", role="operator")
+
+    def limit(**most: int) -> None:
+        for name, number in most.items():
+            place = f"/v1/quotas/crowded/{name.replace('_', '-')}"
+            assert operator.put(place, json={"limit": number}).status_code == 200
+
+    limit(lists=2, list_consumers=1, protected_values=1, collections=1)
+
+    def create(**values: object) -> Response:
+        body = {"name": f"l-{uuid4().hex[:8]}", "filter": "observable.score >= 90", **values}
+        return client.post("/v1/lists", json=body)
+
+    first = create(is_collection=True).json()["id"]
+    follow_lists(own)
+    assert create(is_collection=True).json()["type"].endswith("quota-exceeded")
+    second = create().json()["id"]
+    assert create().json()["type"].endswith("quota-exceeded")
+    patch = client.patch(f"/v1/lists/{second}", json={"is_collection": True})
+    assert patch.json()["type"].endswith("quota-exceeded")
+    answers = [
+        client.post("/v1/list-consumers", json={"name": name, "list_ids": [first]}).status_code
+        for name in ("first", "second")
+    ]
+    assert answers == [201, 403]
+    answers = [
+        client.post("/v1/protected-values", json={"value": value}).status_code
+        for value in ("crowded.com", "203.0.113.0/24")
+    ]
+    assert answers == [201, 403]
+    # What was allowed before the limit was lowered makes no collection above it.
+    limit(collections=2)
+    assert client.patch(f"/v1/lists/{second}", json={"is_collection": True}).status_code == 200
+    limit(collections=1)
+    follow_lists(own)
+    assert len(client.get("/v1/collections").json()) == 1
+
+
+def test_only_those_who_may_make_collections_make_them_by_a_list(
+    client_for: Callable[..., TestClient],
+) -> None:
+    analyst = client_for("observables", tenant="acme", role="analyst")
+    body = {"name": "sly", "filter": "observable.score >= 90"}
+    refused = analyst.post("/v1/lists", json={**body, "is_collection": True})
+    assert refused.status_code == 403
+    assert "collections:configure" in refused.json()["title"]
+    place = f"/v1/lists/{analyst.post('/v1/lists', json=body).json()['id']}"
+    assert analyst.patch(place, json={"is_collection": True}).status_code == 403
+    admin = client_for("observables", tenant="acme", role="admin")
+    assert admin.patch(place, json={"is_collection": True}).status_code == 200
+    # The analyst may still take it back.
+    assert analyst.patch(place, json={"is_collection": False}).status_code == 200

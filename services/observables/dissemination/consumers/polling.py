@@ -6,6 +6,7 @@ authentication, since many devices can send nothing else.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import sha256
@@ -13,9 +14,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request, Response
 
-from services.observables.dissemination.consumers.polls import Polls, ReadyFile
+from services.observables.dissemination.consumers.polls import NO_ACCESS, Polls, ReadyFile
 from services.observables.dissemination.files.service import IDENTITY
-from shared.errors import Unauthenticated, Unavailable
+from shared.errors import NotFound, Unauthenticated, Unavailable
 
 router = APIRouter(tags=["polled lists"])
 
@@ -26,20 +27,30 @@ FileName = Annotated[str, Path(min_length=3, max_length=120)]
 _ATTEMPTS: Final = 3
 _ENCODINGS: Final = ("zstd", "gzip")
 _CACHE: Final = "private, no-cache"
+_PLACE: Final = re.compile(r"[0-9]{1,15}")
+"""A place in a file; a longer number is that of no file."""
 
 
 @router.get("/lists/{token}/{file_name}", response_class=Response)
 @router.head("/lists/{token}/{file_name}", include_in_schema=False)
 def poll_file(request: Request, token: Token, file_name: FileName) -> Response:
     """Poll a list: the token of a consumer, then the list's name and the ending of a format."""
-    return _answer(request, token, file_name)
+    try:
+        return _answer(request, token, file_name)
+    except Unauthenticated:
+        # As for a list that does not exist: whoever comes by a token learns not whether it counts.
+        raise NotFound(NO_ACCESS) from None
 
 
 @router.get("/lists/{file_name}", response_class=Response)
 @router.head("/lists/{file_name}", include_in_schema=False)
 def poll_file_basic(request: Request, file_name: FileName) -> Response:
     """Poll a list with the token of a consumer as password, or as bearer token."""
-    return _answer(request, _header_token(request.headers.get("authorization", "")), file_name)
+    token = _header_token(request.headers.get("authorization", ""))
+    try:
+        return _answer(request, token, file_name)
+    except NotFound:
+        raise Unauthenticated(NO_ACCESS) from None
 
 
 def _answer(request: Request, token: str, file_name: str) -> Response:
@@ -143,7 +154,7 @@ def _range(text: str, size: int) -> tuple[int, int] | None:
     """The first byte of a range, and the one behind its last; None for what is no such range."""
     unit, _, span = text.partition("=")
     first, dash, last = span.strip().partition("-")
-    is_number = all(not part or (part.isascii() and part.isdigit()) for part in (first, last))
+    is_number = all(not part or _PLACE.fullmatch(part) for part in (first, last))
     if unit.strip().lower() != "bytes" or not dash or not is_number or not (first or last):
         return None
     if not first:

@@ -180,6 +180,14 @@ def holders(session: Session, tenant: str, observable: UUID) -> list[PollRow]:
     return [PollRow(*row) for row in rows]
 
 
+def format_options(
+    session: Session, list_ids: Collection[UUID]
+) -> dict[UUID, Mapping[str, Mapping[str, str]]]:
+    """The options that lists set, by the names of formats."""
+    query = sa.select(LIST.c.id, LIST.c.format_options).where(LIST.c.id.in_(list_ids))
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
 def mark_silent(session: Session) -> list[SilentConsumer]:
     """Mark the consumers that poll no more; which are new among them."""
     return [SilentConsumer(*row) for row in session.execute(_SILENT)]

@@ -1,7 +1,8 @@
 """Consumers of a tenant: created, changed, revoked, deleted; what they have."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -21,13 +22,16 @@ from services.observables.dissemination.consumers.schemas import (
     PollView,
 )
 from services.observables.dissemination.lists.news import list_event
+from services.observables.list_formats.base import FileAccount, ListVersion, Row
 from services.observables.list_formats.registry import list_formats
+from services.observables.quotas.limits import LIST_CONSUMERS
 from shared.audit import changes_between
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, NotFound
 from shared.events.observables import ListNews
 from shared.kafka.outbox import audit, publish
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 from shared.stix import NotAnObservable, detect, observable_uuid
 
 _NO_LIST: Final = UUID(int=0)
@@ -68,6 +72,7 @@ def create_consumer(
     Raises:
         InvalidInput: a list does not exist, or a network is none.
         Conflict: the tenant has a consumer of that name.
+        QuotaExceeded: the tenant has as many as it may have.
     """
     consumer_id = uuid4()
     issued = tokens.issue(consumer_id)
@@ -80,6 +85,7 @@ def create_consumer(
         "token_digest": issued.digest,
     }
     with database.transaction(tenant) as session:
+        require_room(session, tenant, LIST_CONSUMERS)
         names = _require_lists(session, tenant, body.list_ids)
         row = repository.add(session, values)
         changes = changes_between({}, _audited(row))
@@ -174,7 +180,13 @@ def holders(database: Database, tenant: str, value: str) -> Holders:
     uuid = UUID(bytes=observable_uuid(observable.type, observable.value))
     with database.transaction(tenant) as session:
         rows = repository.holders(session, tenant, uuid)
-    items = [_holder(row) for row in rows if _says(row.format, observable.type)]
+        options = repository.format_options(session, {row.list_id for row in rows})
+    entry = (observable.type, observable.value, 0, 1, datetime.now(UTC), uuid)
+    items = [
+        _holder(row)
+        for row in rows
+        if _says(row, entry, options.get(row.list_id, {}).get(row.format, {}))
+    ]
     return Holders(value=observable.value, type=observable.type, holders=items)
 
 
@@ -201,10 +213,21 @@ def watch_consumers(database: Database) -> int:
     return len(events)
 
 
-def _says(format_: str, type_: str) -> bool:
-    """Whether a format can say observables of a type."""
-    list_format = list_formats().get(format_)
-    return list_format is None or not list_format.types or type_ in list_format.types
+def _says(poll: PollRow, entry: Row, options: Mapping[str, str]) -> bool:
+    """Whether the file of a poll said an entry: what its format leaves out reached nobody.
+
+    The format decides, which writes a file of this entry alone.
+    """
+    list_format = list_formats().get(poll.format)
+    if list_format is None:
+        return True
+    if list_format.types and entry[0] not in list_format.types:
+        return False
+    version = ListVersion(poll.list_id, poll.list_name, poll.number, poll.polled_at, options)
+    account = FileAccount()
+    for _ in list_format.write([[entry]], version, account):
+        pass
+    return account.entries > 0
 
 
 def _holder(row: PollRow) -> HolderView:

@@ -34,7 +34,14 @@ def list_lists(
 @router.post("/lists", response_model=schemas.ListView, status_code=201)
 def create_list(request: Request, principal: Writer, body: schemas.ListCreate) -> schemas.ListView:
     """Create a list; its members are selected within seconds."""
+    _check_collection(principal, body.is_collection)
     return service.create_list(database_of(request), principal.tenant, principal.actor, body)
+
+
+def _check_collection(principal: Principal, is_collection: bool | None) -> None:
+    """A list that TAXII offers makes a collection, for which a permission of its own is needed."""
+    if is_collection:
+        principal.require("collections:configure")
 
 
 @router.get("/lists/{list_id}", response_model=schemas.ListView)
@@ -48,6 +55,7 @@ def change_list(
     request: Request, principal: Writer, list_id: UUID, patch: schemas.ListPatch
 ) -> schemas.ListView:
     """Change a list."""
+    _check_collection(principal, patch.is_collection)
     database = database_of(request)
     return service.change_list(database, principal.tenant, principal.actor, list_id, patch)
 

@@ -24,11 +24,13 @@ from services.observables.dissemination.lists.schemas import (
     ProtectedCreate,
 )
 from services.observables.list_formats.registry import list_format_named
+from services.observables.quotas.limits import COLLECTIONS, LISTS, PROTECTED_VALUES
 from shared.audit import changes_between
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, encode_cursor, paginate
+from shared.quotas import require_room
 from shared.stix.ids import stix_type
 
 _NULLABLE: Final = frozenset({"capacity", "max_growth", "max_shrink"})
@@ -81,10 +83,14 @@ def create_list(database: Database, tenant: str, actor: str, body: ListCreate) -
     Raises:
         InvalidInput: its filter, or an option of a format, cannot be used.
         Conflict: the tenant has one of that name.
+        QuotaExceeded: the tenant has as many lists or collections as it may have.
     """
     parse_list_filter(body.filter)
     _check_options(body.format_options)
     with database.transaction(tenant) as session:
+        require_room(session, tenant, LISTS)
+        if body.is_collection:
+            require_room(session, tenant, COLLECTIONS)
         row = repository.add(session, tenant, uuid4(), body.model_dump(), actor)
         changes = changes_between({}, _audited(row))
         audit(session, SERVICE, tenant, actor, "lists.create", row.id, changes, name=row.name)
@@ -100,6 +106,7 @@ def change_list(
         InvalidInput: its filter, or an option of a format, cannot be used.
         NotFound: the tenant has no such list.
         Conflict: the tenant has another one of that name.
+        QuotaExceeded: it is to become a collection, and the tenant has as many as it may have.
     """
     values = {
         name: value
@@ -114,6 +121,8 @@ def change_list(
         if before is None:
             raise _not_found(list_id)
         changed = {name for name, value in values.items() if getattr(before, name) != value}
+        if "is_collection" in changed and values["is_collection"]:
+            require_room(session, tenant, COLLECTIONS)
         row = _edit(session, tenant, before, values, changed)
         changes = changes_between(_audited(before), _audited(row))
         fields = ", ".join(sorted(changed))
@@ -279,9 +288,11 @@ def protect_value(
     Raises:
         InvalidInput: it is neither a name nor a network.
         Conflict: it is protected already.
+        QuotaExceeded: the tenant has as many as it may have.
     """
     value = read_protected(body.value)
     with database.transaction(tenant) as session:
+        require_room(session, tenant, PROTECTED_VALUES)
         row = repository.protect(session, tenant, value, body.note, actor)
         repository.renew_all(session, tenant)
         audit(session, SERVICE, tenant, actor, "lists.protect", value, {}, note=body.note)
