@@ -15,6 +15,7 @@ from services.notifications.quotas.limits import QUOTAS
 from services.notifications.rules import api as rules
 from services.notifications.signed_links import PATH
 from services.notifications.silences import api as silences
+from services.notifications.templates import api as templates
 from services.notifications.watchlists import api as watchlists
 from shared.database import Database
 from shared.settings import Settings
@@ -28,6 +29,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     routers = [
         channels.router,
         rules.router,
+        templates.router,
         deliveries.router,
         groups.router,
         silences.router,

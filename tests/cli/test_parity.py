@@ -300,6 +300,14 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "notifications PATCH /v1/silences/{silence_id}": Verb("silences edit", SILENCE),
     "notifications POST /v1/silences/{silence_id}/end": Verb("silences end"),
     "notifications POST /v1/silences/preview": Verb("silences preview"),
+    "notifications GET /v1/rules/{rule_id}/template": Verb("notifications rules template"),
+    "notifications PUT /v1/rules/{rule_id}/template": Verb(
+        "notifications rules template", {"text": "file"}
+    ),
+    "notifications DELETE /v1/rules/{rule_id}/template": Verb("notifications rules template"),
+    "notifications POST /v1/templates/preview": Verb(
+        "notifications rules try-template", {"text": "file"}
+    ),
     "notifications GET /v1/inhibitions": Verb("inhibitions list", reasons=PAGES),
     "notifications POST /v1/inhibitions": Verb("inhibitions add", INHIBITION),
     "notifications GET /v1/inhibitions/{inhibition_id}": Verb("inhibitions show"),

@@ -236,6 +236,14 @@ class World:
         """A silence's id."""
         return str(self.post("notifications", "/v1/silences", json=self.silence_body())["id"])
 
+    def rule_with_template(self) -> str:
+        """The id of a rule that has a template."""
+        rule = str(self.rule())
+        path = f"/v1/rules/{rule}/template"
+        answer = self.client("notifications", "analyst").put(path, json={"text": "{{ rule }}"})
+        assert answer.status_code == 200, answer.text
+        return rule
+
     def inhibition_body(self) -> dict[str, Any]:
         """An inhibition as it is created."""
         return {

@@ -42,6 +42,8 @@ from services.notifications.deliveries.results import write_results
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS
 from services.notifications.deliveries.wakeup import Vigil, listening
 from services.notifications.pauses.service import paused_channels, take_probes
+from services.notifications.templates.rendering import with_text
+from services.notifications.templates.service import templates_of
 from shared import shutdown
 from shared.database import PLATFORM, Database
 from shared.errors import NotFound, SentinelIQError, UpstreamError
@@ -77,12 +79,14 @@ class _Job(NamedTuple):
     Attributes:
         channel: None if it was deleted.
         receipt: what the channel answered to the message that opened the delivery's group.
+        template: of the rule, if it has one.
     """
 
     claimed: ClaimedDelivery
     channel: Channel | None
     matches: list[dict[str, Any]]
     receipt: str | None
+    template: str | None = None
 
 
 class _Slot(NamedTuple):
@@ -256,12 +260,14 @@ class DeliveryDispatcher:
             session, [delivery.id for delivery in deliveries], MAX_MATCHES
         )
         receipts = repository.opening_receipts(session, deliveries)
+        templates = templates_of(session, {delivery.rule_id for delivery in deliveries})
         return [
             _Job(
                 claimed,
                 channels.get(claimed.delivery.channel_id),
                 matches[claimed.delivery.id],
                 receipts.get((claimed.delivery.group_id, claimed.delivery.channel_id)),
+                templates.get(claimed.delivery.rule_id),
             )
             for claimed in claims
         ]
@@ -340,6 +346,11 @@ class DeliveryDispatcher:
         notification = notification_of(delivery, job.matches, self._settings, job.receipt)
         kind = channel_types()[channel.kind]
         notification = restrict(notification, kind, channel.max_tlp)
+        if job.template is not None:
+            try:
+                notification = await asyncio.to_thread(with_text, notification, job.template)
+            except SentinelIQError as error:
+                return job, AttemptResult(error=error)
         await self._keep_rate(kind, channel.id)
         return job, await attempt(
             kind,

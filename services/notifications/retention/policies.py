@@ -55,6 +55,7 @@ POLICIES: Final = (
         minimum=8,
         age="ends_at",
     ),
+    RetentionPolicy(table="template", reason="A template stays as long as its rule."),
     RetentionPolicy(table="inhibition", reason="An inhibition stays until its tenant deletes it."),
     RetentionPolicy(
         table="inhibition_firing",

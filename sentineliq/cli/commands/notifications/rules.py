@@ -88,6 +88,10 @@ TopicWord = Annotated[
         "or deliveries; by default observables."
     ),
 ]
+TemplateFile = Annotated[
+    typer.FileText | None,
+    typer.Option(help="Set the template of this file, or of the input (`-`)."),
+]
 Severity = Annotated[str | None, typer.Option(help="How bad it is: low, medium, high or critical.")]
 Digest = Annotated[
     str | None, typer.Option(help="Tell of it in this digest (name or id), not at once.")
@@ -268,6 +272,42 @@ def disable_rule(ctx: Context, rule: RuleReference) -> None:
 def delete_rule(ctx: Context, rule: RuleReference) -> None:
     """Delete a rule; its waiting notifications are still delivered."""
     delete_item(ctx.obj, RULES, rule)
+
+
+@rules.command("template")
+def template_of_rule(
+    ctx: Context,
+    rule: RuleReference,
+    *,
+    file: TemplateFile = None,
+    remove: Annotated[bool, typer.Option(help="Use the channels' own words again.")] = False,
+) -> None:
+    """Show, set or remove the template of a rule."""
+    client = ctx.obj.client
+    item = client.resolve("notifications", RULES, rule)
+    path = f"{RULES}/{item.id}/template"
+    if remove:
+        client.delete("notifications", path)
+        ctx.obj.answer({"deleted": item.id}, output.cell(f"{item.name} has no template now"))
+        return
+    if file is None:
+        document = client.get("notifications", path)
+    else:
+        document = client.put("notifications", path, {"text": file.read()})
+    ctx.obj.answer(document, output.details(document))
+
+
+@rules.command("try-template")
+def try_template(
+    ctx: Context,
+    file: Annotated[
+        typer.FileText, typer.Argument(help="The template, or `-` to read it from the input.")
+    ],
+) -> None:
+    """Show what a template writes of a sample."""
+    body = {"text": file.read()}
+    document = ctx.obj.client.post("notifications", "/v1/templates/preview", body)
+    ctx.obj.answer(document, output.details(document))
 
 
 @rules.command("try")

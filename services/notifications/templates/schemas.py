@@ -1,0 +1,36 @@
+"""Templates as the API accepts and returns them."""
+
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_TEMPLATE: Final = 8192
+"""Characters of a template."""
+TemplateText = Annotated[str, Field(min_length=1, max_length=MAX_TEMPLATE)]
+
+
+class TemplateBody(BaseModel):
+    """A template in the language of Jinja: plain data, filters and loops, nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: TemplateText = Field(
+        description="For instance `{% for match in matches %}{{ match.value }}\\n{% endfor %}`."
+    )
+
+
+class TemplatePreview(BaseModel):
+    """What a template writes of a sample."""
+
+    preview: str
+
+
+class TemplateView(TemplatePreview):
+    """The template of a rule."""
+
+    rule_id: UUID
+    text: str
+    created_at: datetime
+    updated_at: datetime
