@@ -28,6 +28,8 @@ _COLUMNS = (
     "id",
 )
 
+_AMENDMENTS = {"retraction": "take-back", "restoration": "restored"}
+
 
 @run_commands.command("run")
 def run_feed(ctx: Context, feed: FeedReference, *, wait: Wait = None) -> None:
@@ -115,7 +117,7 @@ def _row(run: FeedRun) -> tuple[Any, ...]:
     return (
         output.format_time(run.queued_at),
         run.feed,
-        f"{run.state}: {run.amendment}" if run.amendment else run.state,
+        f"{run.state} ({_AMENDMENTS[run.input]})" if run.amendment else run.state,
         report.observables if run.report else None,
         output.format_counts(report.dropped) or None,
         report.account.line() if report.account else None,
