@@ -164,8 +164,8 @@ def test_texts_that_read_as_networks_or_names_reach_no_device(lists: Lists) -> N
     token = consumer(lists, view)["token"]
     text = lists.client.get(f"/lists/{token}/addresses.plain").text
     assert [line for line in text.splitlines() if line[:1] != "#"] == ["198.51.100.66"]
-    held = [_holders(lists, value) for value in ("198.51.100.66", "update.zip")]
-    assert held == [["plain"], []], "what the format leaves out nobody holds"
+    formats = [_holders(lists, value) for value in ("198.51.100.66", "update.zip")]
+    assert formats == [["plain"], []], "what the format leaves out nobody holds"
 
 
 def _holders(lists: Lists, value: str) -> list[str]:
