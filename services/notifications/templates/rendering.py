@@ -21,10 +21,10 @@ from shared.sandbox.pool import SandboxPool
 
 _SERVICE: Final = "notifications"
 _LIMITS: Final = SandboxLimits(memory=96 * MIB)
-_JOB_LIMITS: Final = JobLimits(seconds=0.08, wall_seconds=5, result=128 * 1024)
+_JOB_LIMITS: Final = JobLimits(seconds=0.05, wall_seconds=5, result=128 * 1024)
 _MAX_DEPTH: Final = 4
 _CAUSES: Final = {
-    "processor-time": "it takes more than 0.08 seconds of processor time",
+    "processor-time": "it takes more than 0.05 seconds of processor time",
     "wall-clock": "it takes too long",
     "memory": "it takes too much memory",
     "result": "it writes too much",
