@@ -46,6 +46,7 @@ from sqlalchemy.orm import Session
 from shared import shutdown
 from shared.database import Database
 from shared.errors import Conflict, Unavailable
+from shared.frozen_tenants import is_frozen
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -288,7 +289,7 @@ class LeasedTable:
     # Turns by tenant
 
     def waiting_tenants(self, session: Session) -> list[str]:
-        """The tenants that have rows to claim; for tables with the column `tenant`.
+        """The tenants that have rows to claim and are not frozen; for tables with a `tenant`.
 
         An index on the tenant and the due time over the open states finds each tenant at once,
         however many rows it has.
@@ -302,7 +303,8 @@ class LeasedTable:
         step = sa.select(after.scalar_subquery()).where(walk.c.name.is_not(None))
         walk = walk.union_all(step)
         has_work = sa.exists().where(tenant == walk.c.name, self.claimable)
-        query = sa.select(walk.c.name).where(walk.c.name.is_not(None), has_work)
+        is_named = walk.c.name.is_not(None)
+        query = sa.select(walk.c.name).where(is_named, has_work, ~is_frozen(walk.c.name))
         return list(session.scalars(query))
 
     # For sweeps

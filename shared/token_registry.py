@@ -3,6 +3,10 @@
 Each service has a table `token` in its schema. A row says when a token was last seen, and when it
 was revoked, if it was. Its processes read every two seconds which were revoked since: a token ends
 at most that much later. While the database does not answer, what was read before holds.
+
+Other rows end more than one token; the gateway tells of them (`shared.revocations`). The id of a
+grant ends its access tokens, `actor:<name>` what was issued to somebody before a time, and
+`tenant:` all tokens of a frozen tenant but those of operators, who freeze it and let it act again.
 """
 
 import asyncio
@@ -10,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Final
 
 import sqlalchemy as sa
@@ -20,6 +25,7 @@ from sqlalchemy.orm import Session
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import QuotaExceeded, Unauthenticated, Unavailable
+from shared.frozen_tenants import FROZEN
 from shared.telemetry.logging import get_logger
 from shared.tokens import MAX_LIFETIME
 
@@ -39,8 +45,12 @@ TOKEN: Final = sa.Table(
     sa.Column("revoked_by", sa.Text),
 )
 READ_SECONDS: Final = 2.0
+ACTOR: Final = "actor:"
+"""What the id of a row begins with that ends earlier tokens of somebody; `issued_at` says which."""
 MAX_UNSEEN: Final = 10_000
 """Tokens that a tenant may revoke although this service has never seen them."""
+_IS_TOKEN: Final = TOKEN.c.id.not_like("%:%")
+_IS_FROZEN: Final = sa.and_(TOKEN.c.id == FROZEN, TOKEN.c.revoked_at.is_not(None))
 _WHOLE_SECONDS: Final = 600.0
 """Seconds after which all revoked tokens are read again, not only those that were added."""
 _OVERLAP: Final = timedelta(minutes=5)
@@ -72,7 +82,7 @@ class SeenToken:
 
 def list_tokens(session: Session, after: tuple[str, str] | None, limit: int) -> Sequence[SeenToken]:
     """Return the tokens of the transaction's tenant that have not expired, by tenant and id."""
-    query = sa.select(TOKEN).where(TOKEN.c.expires_at > sa.func.now())
+    query = sa.select(TOKEN).where(TOKEN.c.expires_at > sa.func.now(), _IS_TOKEN)
     if after is not None:
         query = query.where(sa.tuple_(TOKEN.c.tenant, TOKEN.c.id) > sa.tuple_(*after))
     query = query.order_by(TOKEN.c.tenant, TOKEN.c.id).limit(limit)
@@ -121,6 +131,7 @@ def _require_room(session: Session, tenant: str, token_id: str) -> None:
     is_stored = sa.exists().where(own, TOKEN.c.id == token_id)
     unseen = sa.select(TOKEN.c.id).where(
         own,
+        _IS_TOKEN,
         TOKEN.c.seen_at.is_(None),
         TOKEN.c.revoked_at.is_not(None),
         TOKEN.c.expires_at > sa.func.now(),
@@ -146,6 +157,8 @@ class TokenRegistry:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._revoked: dict[tuple[str, str], datetime] = {}
+        self._cutoffs: dict[tuple[str, str], float] = {}
+        self._frozen: frozenset[str] = frozenset()
         self._read_at: datetime | None = None
         self._whole_at: datetime | None = None
         self._seen: dict[tuple[str, str], Principal] = {}
@@ -156,6 +169,8 @@ class TokenRegistry:
         Raises:
             Unauthenticated: it was.
         """
+        if principal.tenant in self._frozen and principal.role < Role.operator:
+            raise Unauthenticated("The tenant is frozen: ask an operator.")
         facts = principal.token
         if facts is None:
             return
@@ -164,8 +179,14 @@ class TokenRegistry:
             raise Unauthenticated("The token was revoked.")
         if self._revoked and facts.grant and (PUBLIC, facts.grant) in self._revoked:
             raise Unauthenticated("The session, key or client of the token has ended.")
+        if self._cutoffs and facts.issued_at < self.cutoff(principal):
+            raise Unauthenticated("What you may do has changed since the token was made.")
         if facts.expires_at - facts.issued_at > _SHORT_SECONDS:
             self._seen[key] = principal
+
+    def cutoff(self, principal: Principal) -> float:
+        """The time, in whole seconds since 1970, before which an actor's tokens have ended."""
+        return self._cutoffs.get((principal.tenant, principal.actor), 0.0)
 
     def read(self) -> None:
         """Read the tokens that were revoked since the last time, and all of them now and then.
@@ -173,7 +194,7 @@ class TokenRegistry:
         Raises:
             Unavailable: the database does not answer.
         """
-        query = sa.select(TOKEN.c.tenant, TOKEN.c.id, TOKEN.c.expires_at)
+        query = sa.select(TOKEN.c.tenant, TOKEN.c.id, TOKEN.c.expires_at, TOKEN.c.issued_at)
         query = query.where(TOKEN.c.revoked_at.is_not(None), TOKEN.c.expires_at > sa.func.now())
         with self._database.transaction(PLATFORM) as session:
             now = session.execute(sa.select(sa.func.now())).scalar_one()
@@ -183,15 +204,25 @@ class TokenRegistry:
                 or not self._whole_at <= now < self._whole_at + timedelta(seconds=_WHOLE_SECONDS)
             )
             if self._read_at is not None and not is_whole:
-                query = query.where(TOKEN.c.revoked_at > self._read_at - _OVERLAP)
+                recent = TOKEN.c.revoked_at > self._read_at - _OVERLAP
+                query = query.where(sa.or_(recent, _IS_FROZEN))
             rows = session.execute(query).all()
-        revoked = {(row.tenant, row.id): row.expires_at for row in rows}
+        frozen = frozenset(row.tenant for row in rows if row.id == FROZEN)
+        cutoffs = {
+            (row.tenant, row.id.removeprefix(ACTOR)): float(floor(row.issued_at.timestamp()))
+            for row in rows
+            if row.id.startswith(ACTOR) and row.issued_at is not None
+        }
+        revoked = {(row.tenant, row.id): row.expires_at for row in rows if row.id != FROZEN}
         if is_whole:
             self._whole_at = now
         else:
             revoked = self._revoked | revoked
+            cutoffs = self._cutoffs | cutoffs
         # Replaced as a whole: requests look at it meanwhile.
         self._revoked = revoked
+        self._cutoffs = cutoffs
+        self._frozen = frozen
         self._read_at = now
 
     def write(self) -> None:

@@ -7,14 +7,17 @@ from services.feeds.runs.full_statements import start_checks
 from services.feeds.runs.handlers import handle_applied, handle_posted
 from services.feeds.runs.service import reconcile, start_due_feeds
 from services.feeds.subscriptions.service import reseal_credentials
+from shared.events.gateway import REVOKED
 from shared.events.observables import APPLIED, POSTED
 from shared.kafka.consumer import Subscription
+from shared.revocations import apply_revocations
 from shared.runtime.sweeps import Sweep
 from shared.sealed_rows import RESEAL_SECONDS
 
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
     Subscription(APPLIED, handle_applied),
     Subscription(POSTED, handle_posted),
+    Subscription(REVOKED, apply_revocations),
 ]
 
 SWEEPS: Final = [

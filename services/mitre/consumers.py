@@ -1,11 +1,13 @@
-"""The mitre service reads no topic; its consumer process relays its outbox and runs its sweeps."""
+"""The topic that the mitre service reads, and its sweeps."""
 
 from typing import Any, Final
 
 from services.mitre.imports.service import reconcile
+from shared.events.gateway import REVOKED
 from shared.kafka.consumer import Subscription
+from shared.revocations import apply_revocations
 from shared.runtime.sweeps import Sweep
 
-SUBSCRIPTIONS: Final[list[Subscription[Any]]] = []
+SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [Subscription(REVOKED, apply_revocations)]
 
 SWEEPS: Final = [Sweep("waiting-imports", 10.0, reconcile)]

@@ -14,8 +14,10 @@ from services.notifications.rules.handlers import RuleMatcher
 from services.notifications.rules.topics import EVENT_TOPICS
 from shared.events import Event
 from shared.events.feeds import HEALTH
+from shared.events.gateway import REVOKED
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
+from shared.revocations import apply_revocations
 from shared.runtime.sweeps import Sweep
 from shared.sealed_rows import RESEAL_SECONDS
 
@@ -39,6 +41,7 @@ SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
         for topic in EVENT_TOPICS.values()
         if topic.topic is not HEALTH
     ],
+    Subscription(REVOKED, apply_revocations),
 ]
 
 SWEEPS: Final = [

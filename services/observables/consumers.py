@@ -16,9 +16,11 @@ from services.observables.store import due_scores, expectations
 from services.observables.store.handlers import handle_finished, handle_observed
 from services.observables.taxii import list_writer, posts
 from shared.events.feeds import FINISHED, OBSERVED
+from shared.events.gateway import REVOKED
 from shared.events.mitre import TECHNIQUES
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
+from shared.revocations import apply_revocations
 from shared.runtime.sweeps import Sweep
 from shared.sealed_rows import RESEAL_SECONDS
 
@@ -30,6 +32,7 @@ SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(FINISHED, handle_finished, repair=expectations.request_statements),
     Subscription(TECHNIQUES, handle_techniques),
     Subscription(CHANGED, handle_changed, pace=_PACE_SECONDS),
+    Subscription(REVOKED, apply_revocations),
 ]
 
 LIST_SUBSCRIPTIONS: list[Subscription[Any]] = [

@@ -6,7 +6,7 @@ from here.
 
 from typing import Any
 
-from shared.events import audit, feeds, mitre, notifications, observables, scheduler
+from shared.events import audit, feeds, gateway, mitre, notifications, observables, scheduler
 from shared.events.envelope import (
     MAX_EVENT_BYTES,
     ConsumedHeaders,
@@ -36,6 +36,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     mitre.TECHNIQUES,
     notifications.DELIVERED,
     scheduler.FIRED,
+    gateway.REVOKED,
     audit.RECORDED,
 )
 

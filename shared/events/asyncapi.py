@@ -64,6 +64,12 @@ _SECURITY = {
 }
 
 
+def _cleanup(topic: Topic[Any]) -> list[str]:
+    if not topic.compacted:
+        return ["delete"]
+    return ["compact"] if topic.kept_days is None else ["compact", "delete"]
+
+
 def document() -> dict[str, Any]:
     """Return the document: a channel, a message and an operation per topic, and all schemas."""
     schemas, components = msgspec.json.schema_components(
@@ -101,13 +107,7 @@ def _channel(topic: Topic[Any]) -> dict[str, Any]:
         "address": topic.name,
         "description": topic.summary,
         "messages": {"event": {"$ref": f"#/components/messages/{_slug(topic)}"}},
-        "bindings": {
-            "kafka": {
-                "topicConfiguration": {
-                    "cleanup.policy": ["compact" if topic.compacted else "delete"]
-                }
-            }
-        },
+        "bindings": {"kafka": {"topicConfiguration": {"cleanup.policy": _cleanup(topic)}}},
     }
 
 

@@ -72,6 +72,7 @@ class Topic(Generic[T]):
         summary: the meaning of an event, in one sentence.
         key: the record key, in one word.
         compacted: whether Kafka keeps the newest event of each key without limit of time.
+        kept_days: of a compacted topic: days after which an event goes although none is newer.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Topic(Generic[T]):
     summary: str
     key: str
     compacted: bool = False
+    kept_days: int | None = None
 
     @property
     def dead(self) -> str:

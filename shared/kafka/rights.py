@@ -19,12 +19,14 @@ ADMINISTRATOR: Final = "admin"
 LOGINS: Final = (*SERVICES, OPERATOR, ADMINISTRATOR)
 """All logins: one for each service, that of the command line, and that of migrations."""
 
+_REVOKED: Final = "gateway.revoked.v1"
 CONSUMED: Final[dict[str, tuple[str, ...]]] = {
-    "feeds": ("observables.applied.v1", "observables.posted.v1"),
+    "feeds": ("observables.applied.v1", "observables.posted.v1", _REVOKED),
     "observables": (
         "feeds.observed.v1",
         "feeds.finished.v1",
         "mitre.techniques.v1",
+        _REVOKED,
         "observables.changed.v1",
         "observables.enriched.v1",
     ),
@@ -37,9 +39,10 @@ CONSUMED: Final[dict[str, tuple[str, ...]]] = {
         "mitre.released.v1",
         "scheduler.fired.v1",
         "notifications.delivered.v1",
+        _REVOKED,
     ),
-    "mitre": (),
-    "scheduler": (),
+    "mitre": (_REVOKED,),
+    "scheduler": (_REVOKED,),
     "gateway": (),
 }
 """The topics that a service reads: its subscriptions, and what its trends and policies look at."""

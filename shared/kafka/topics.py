@@ -48,7 +48,10 @@ def _topics_of_catalogue(settings: Settings) -> list[NewTopic]:
         if settings.kafka_replication_factor == 1:
             # No other broker has what this one acknowledged: it must outlast a power cut.
             config |= {"flush.messages": "1"}
-        if topic.compacted:
+        if topic.compacted and topic.kept_days is not None:
+            retention = str(topic.kept_days * _DAY_MS)
+            config |= {"cleanup.policy": "compact,delete", "retention.ms": retention}
+        elif topic.compacted:
             config |= {"cleanup.policy": "compact"}
         else:
             config |= {"retention.ms": str(7 * _DAY_MS)}

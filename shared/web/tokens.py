@@ -6,10 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict
 
+from shared import revocations
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, Database
 from shared.kafka.outbox import audit
 from shared.pagination import Page, PageSchema, decode_cursor, paginate
+from shared.tenants import PUBLIC
 from shared.token_registry import SeenToken, list_tokens, revoke_token
 from shared.web.app import database_of, require_permission
 
@@ -59,10 +61,14 @@ def get_tokens(
 def revoke(principal: Revoker, database: OwnDatabase, token_id: TokenId) -> None:
     """Accept a token of the tenant no more, in this service; operators end those of all tenants.
 
-    Each process of the service knows it within a few seconds.
+    Each process of the service knows it within a few seconds; the gateway tells all services.
     """
     with database.transaction(_scope(principal)) as session:
         revoke_token(session, principal, token_id)
+        if database.service == "gateway":
+            # Whoever asks the owner of identity ends the token in all services.
+            owner = PUBLIC if principal.role >= Role.operator else principal.tenant
+            revocations.revoke(session, database.service, owner, "token", token_id, principal.actor)
         action = "tokens.revoke"
         audit(session, database.service, principal.tenant, principal.actor, action, token_id)
 

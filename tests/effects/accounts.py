@@ -85,16 +85,16 @@ _OWN = [
 ACCOUNT_EFFECTS: Final = [
     *(effect_of("gateway", *row) for row in _WAY_IN),
     *(effect_of("gateway", *row, by_person=True) for row in _OWN),
-    # A session's row names its person.
-    effect_of("gateway", "PUT", "/v1/session", None,
-              lambda _: Call("/v1/session", json={"tenant": "acme"}),
-              by_person=True, names_author=True),
+    effect_of("gateway", "PUT", "/v1/session", "sessions.choose_tenant",
+              lambda _: Call("/v1/session", json={"tenant": "acme"}), by_person=True),
+    # Nobody is known yet who could stand in an audit: the challenge is of no person, counts for
+    # nothing without a passkey that signs it, and is gone after five minutes.
     effect_of("gateway", "POST", "/v1/sign-in/passkey/begin", None,
               lambda w: Call("/v1/sign-in/passkey/begin", headers=w.people.page),
               is_preparation=True),
-    effect_of("gateway", "POST", "/v1/account/passkeys/begin", None,
+    effect_of("gateway", "POST", "/v1/account/passkeys/begin", "passkeys.begin",
               lambda w: Call("/v1/account/passkeys/begin", headers=w.people.page),
-              by_person=True, is_preparation=True),
-    effect_of("gateway", "POST", _CODES, None, lambda _: Call(_CODES),
-              by_person=True, is_preparation=True),
+              by_person=True),
+    effect_of("gateway", "POST", _CODES, "one_time_codes.begin", lambda _: Call(_CODES),
+              by_person=True),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ what ends there ends here within a second. A token of the command line goes on a
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,8 +15,8 @@ from services.gateway.access.cache import ExpiringCache
 from services.gateway.access.credential import Credential, read_credential
 from services.gateway.api_keys.service import admit_key
 from services.gateway.sessions.cookies import check_browser
-from services.gateway.sessions.repository import note_use
-from services.gateway.sessions.service import find_owner, grant_of
+from services.gateway.sessions.repository import grant_of, note_use
+from services.gateway.sessions.service import find_owner
 from services.gateway.tokens.access_tokens import (
     LIFETIME_SECONDS,
     AccessGrant,
@@ -32,7 +33,8 @@ _MOST_GRANTS: Final = 10_000
 _TOKEN_SECONDS: Final = LIFETIME_SECONDS / 2
 """A token that was issued is good for two minutes more at least when it goes out."""
 
-_Tokens = ExpiringCache[str]
+_Tokens = ExpiringCache[tuple[str, float]]
+"""Access tokens, each with the time at which it was issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,13 @@ class GrantAdmission:
 
     Attributes:
         grant: what the session or key grants.
+        cutoff: a token that was issued before is refused, in seconds since 1970.
     """
 
     grant: AccessGrant
     keys: Keys = field(repr=False)
     tokens: _Tokens = field(repr=False)
+    cutoff: float = 0.0
 
     @property
     def principal(self) -> Principal:
@@ -55,10 +59,13 @@ class GrantAdmission:
     def bearer(self, service: str) -> str:
         """The access token that a service gets."""
         key = (self.grant, service)
-        token = self.tokens.get(key)
-        if token is None:
-            token = issue_access_token(self.keys, self.grant, service)
-            self.tokens.put(key, token)
+        cached = self.tokens.get(key)
+        # What was issued before somebody was frozen stays refused when they may act again.
+        if cached is not None and cached[1] >= self.cutoff:
+            return cached[0]
+        issued_at = time.time()
+        token = issue_access_token(self.keys, self.grant, service)
+        self.tokens.put(key, (token, issued_at))
         return token
 
 
@@ -141,7 +148,11 @@ class IdentityGate:
         if grant is None:
             grant = await asyncio.to_thread(self._find_grant, credential, peer)
             self._grants.put(place, grant)
-        return GrantAdmission(grant, self._keys, self._tokens)
+        cutoff = 0.0
+        if self._registry is not None:
+            self._registry.check(grant.principal)
+            cutoff = self._registry.cutoff(grant.principal)
+        return GrantAdmission(grant, self._keys, self._tokens, cutoff)
 
     def _find_grant(self, credential: Credential, peer: str) -> AccessGrant:
         if credential.kind == "key":

@@ -27,6 +27,8 @@ from shared.kafka.outbox import audit
 from shared.keys import API_KEYS, Keys
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
+from shared.revocations import revoke
+from shared.tenants import PUBLIC
 
 _DAY_MINUTES: Final = 24 * 60
 _KEY_GRANT: Final = "key:"
@@ -117,6 +119,7 @@ def revoke_key(database: Database, principal: Principal, key_id: str) -> None:
     with database.transaction(PLATFORM) as session:
         key = _lock(session, principal, key_id)
         repository.revoke_key(session, key.id, principal.actor)
+        revoke(session, NAME, PUBLIC, "grant", grant_of(key.id), principal.actor)
         _audit(session, principal, "api_keys.revoke", key)
 
 

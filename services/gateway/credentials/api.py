@@ -66,10 +66,10 @@ def change_password(
 
 @router.post("/one-time-codes", status_code=201)
 def begin_codes(
-    _principal: Person, account: Account, database: OwnDatabase, keys: OwnKeys
+    principal: Person, account: Account, database: OwnDatabase, keys: OwnKeys
 ) -> NewOneTimeCodes:
     """Get the secret for an authenticator; it counts when a code of it was confirmed."""
-    return second_factor.begin_codes(database, keys, account)
+    return second_factor.begin_codes(database, keys, principal.tenant, account)
 
 
 @router.post("/one-time-codes/confirm")
@@ -98,10 +98,10 @@ def list_passkeys(_principal: Person, account: Account, database: OwnDatabase) -
 
 @router.post("/passkeys/begin")
 def begin_passkey(
-    _principal: Person, account: Account, database: OwnDatabase, party: Party
+    principal: Person, account: Account, database: OwnDatabase, party: Party
 ) -> PasskeyOptions:
     """Get what a browser needs to make a passkey."""
-    return passkeys.begin_registration(database, account, party)
+    return passkeys.begin_registration(database, principal.tenant, account, party)
 
 
 @router.post("/passkeys", status_code=201)

@@ -49,7 +49,7 @@ class PasskeyProof:
 
 
 def begin_registration(
-    database: Database, person: StoredPerson, party: RelyingParty
+    database: Database, tenant: str, person: StoredPerson, party: RelyingParty
 ) -> PasskeyOptions:
     """Return what a browser needs to make a passkey.
 
@@ -76,6 +76,7 @@ def begin_registration(
         )
         challenge_id = uuid7()
         repository.insert_challenge(session, challenge_id, person.id, options.challenge)
+        audit(session, NAME, tenant, person.login, "passkeys.begin", challenge_id)
     return PasskeyOptions(
         challenge_id=challenge_id, options=json.loads(webauthn.options_to_json(options))
     )

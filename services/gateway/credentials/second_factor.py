@@ -42,7 +42,9 @@ def reseal_secrets(database: Database) -> int:
     return reseal_rows(database, sealer, repository.ONE_TIME_SECRET)
 
 
-def begin_codes(database: Database, keys: Keys, person: StoredPerson) -> NewOneTimeCodes:
+def begin_codes(
+    database: Database, keys: Keys, tenant: str, person: StoredPerson
+) -> NewOneTimeCodes:
     """Make the secret of a person's codes; it counts when a code of it was confirmed.
 
     Raises:
@@ -56,6 +58,7 @@ def begin_codes(database: Database, keys: Keys, person: StoredPerson) -> NewOneT
         if present is not None and present.confirmed_at is not None:
             raise Conflict("You have one-time codes already: remove them first.")
         repository.put_one_time_secret(session, person.id, sealed)
+        audit(session, NAME, tenant, person.login, "one_time_codes.begin", person.login)
     return NewOneTimeCodes(secret=secret, uri=provisioning_uri(secret, person.login))
 
 

@@ -177,6 +177,19 @@ def count_admins(session: Session, tenant: str) -> int:
     return len(session.execute(query).all())
 
 
+def count_operators(session: Session) -> int:
+    """The active operators of all tenants, in a transaction of the platform; rows are locked."""
+    query = (
+        sa.select(MEMBER.c.person_id)
+        .join(PERSON, PERSON.c.id == MEMBER.c.person_id)
+        .where(MEMBER.c.role == "operator", MEMBER.c.frozen_at.is_(None))
+        .where(PERSON.c.frozen_at.is_(None))
+        .order_by(MEMBER.c.tenant, MEMBER.c.person_id)
+        .with_for_update(of=MEMBER)
+    )
+    return len(session.execute(query).all())
+
+
 def change_member(
     session: Session, tenant: str, person_id: UUID, role: str | None, frozen: bool | None
 ) -> None:

@@ -30,6 +30,7 @@ from shared.events.audit import FieldChange
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
+from shared.revocations import revoke
 
 SESSION_GRANT: Final = "session:"
 """What the grant of a session begins with in access tokens."""
@@ -71,6 +72,8 @@ def freeze_tenant(
         if before is None:
             raise NotFound(f"There is no tenant {name}.")
         repository.freeze_tenant(session, name, frozen=frozen)
+        # Tokens of the command line, polls and tasks know no members.
+        revoke(session, NAME, name, "tenant", "", principal.actor, is_lifted=not frozen)
         was_frozen = before.frozen_at is not None
         changes = changes_between({"frozen": was_frozen}, {"frozen": frozen})
         _audit(session, principal, name, "tenants.update", name, changes)
@@ -101,13 +104,15 @@ def change_member(
         Conflict: it is the tenant's last admin.
     """
     tenant = principal.tenant
-    with database.transaction(tenant) as session:
+    with database.transaction(_scope(principal)) as session:
         before = _lock_member(session, principal, person_id)
         if body.role is not None:
             require_role(principal, Role[body.role])
         repository.change_member(session, tenant, person_id, body.role, body.frozen)
         _keep_admin(session, principal, before)
         member = _lock_member(session, principal, person_id)
+        if member.role < before.role or (body.frozen and before.frozen_at is None):
+            revoke(session, NAME, tenant, "actor", member.login, principal.actor)
         changes = changes_between(_facts(before), _facts(member))
         _audit(session, principal, tenant, "members.update", member.login, changes)
     return MemberView.model_validate(member)
@@ -121,10 +126,11 @@ def remove_member(database: Database, principal: Principal, person_id: UUID) -> 
         Forbidden: the member's role is above the actor's.
         Conflict: it is the tenant's last admin.
     """
-    with database.transaction(principal.tenant) as session:
+    with database.transaction(_scope(principal)) as session:
         member = _lock_member(session, principal, person_id)
         repository.delete_member(session, principal.tenant, person_id)
         _keep_admin(session, principal, member)
+        revoke(session, NAME, principal.tenant, "actor", member.login, principal.actor)
         changes = changes_between(_facts(member), {})
         _audit(session, principal, principal.tenant, "members.remove", member.login, changes)
 
@@ -312,11 +318,21 @@ def _lock_member(session: Session, principal: Principal, person_id: UUID) -> Sto
 
 
 def _keep_admin(session: Session, principal: Principal, before: StoredMember) -> None:
+    """Require that somebody is left who can undo it: an admin of the tenant, and an operator."""
     was_admin = before.role >= Role.admin and before.frozen_at is None
-    if not was_admin or principal.role >= Role.operator:
+    is_operator = principal.role >= Role.operator
+    is_own = before.login == principal.actor
+    if not was_admin or (is_operator and not is_own):
         return
+    if is_own and before.role >= Role.operator and repository.count_operators(session) == 0:
+        raise Conflict("You are the last operator: name another one first.")
     if repository.count_admins(session, principal.tenant) == 0:
         raise Conflict("The tenant needs an admin: name another one first.")
+
+
+def _scope(principal: Principal) -> str:
+    """Operators are counted in all tenants."""
+    return PLATFORM if principal.role >= Role.operator else principal.tenant
 
 
 def _no_member(person_id: UUID) -> NotFound:

@@ -45,6 +45,7 @@ from shared.errors import Conflict, NotFound, SentinelIQError, Unauthenticated
 from shared.http.outbound import outbound_of
 from shared.kafka.outbox import audit
 from shared.keys import Keys, keys_of
+from shared.revocations import revoke
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -323,6 +324,8 @@ def _put_role(
     """Let the role of now count; without one, what the provider gave before ends."""
     origin = f"provider:{stored.id}"
     member = people.lock_member(session, stored.tenant, person.id)
+    if member is not None and member.origin == origin and (role is None or role < member.role):
+        revoke(session, NAME, stored.tenant, "actor", person.login, origin)
     is_own = member is None or member.origin == origin
     if not is_own:
         return

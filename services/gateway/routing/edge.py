@@ -211,7 +211,9 @@ class Edge:
         own = request.own_headers(rate)
         if route.upstream == FLOWER:
             own.append(FLOWER_POLICY)
-        status = await forward(pool, outgoing, receive, request.send, own, self._limits)
+        status = await forward(
+            pool, outgoing, receive, request.send, own, self._limits, request.owner
+        )
         request.status = status
 
     async def _admit(
@@ -221,6 +223,7 @@ class Edge:
         scope = request.scope
         method = scope["method"]
         sent = _authorization(scope["headers"])
+        request.owner = request.place.address
         if route.access == "service" and not is_of_gateway(sent):
             return sent, self._rates.take_of_address(request.place.address)
         try:
@@ -229,6 +232,7 @@ class Edge:
             self._rates.note_refusal(request.place.address)
             raise
         principal = admission.principal
+        request.owner = f"{principal.tenant} "
         trust = scope.get("extensions", {}).get(_TRUST)
         if trust is not None:
             trust()
@@ -289,6 +293,7 @@ class _Request:
         self.scope = scope
         self.status = 500
         self.upstream = "gateway"
+        self.owner = ""
         self.has_begun = False
         self.place = ClientPlace("", scope["scheme"])
         self._send = send

@@ -10,13 +10,16 @@ from starlette.types import Receive, Send
 
 from services.gateway.routing.failures import BrokenUpstream
 from services.gateway.routing.passed_headers import Headers, passed_response_headers
-from services.gateway.routing.upstream import UpstreamConnection, UpstreamPool
+from services.gateway.routing.upstream import UpstreamConnection
+from services.gateway.routing.upstream_pool import UpstreamPool
 from shared.errors import TooLargeInput
 from shared.web.request_body import receive_upload
 
 _WHOLE_BYTES: Final = 64 * 1024
 """A body up to this size is sent in one write, when it is whole."""
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
+_WATCH_SECONDS: Final = 0.1
+"""A service that answers sooner needs nobody who watches whether its client is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,17 @@ async def forward(
     send: Send,
     own_headers: Iterable[tuple[bytes, bytes]],
     limits: ExchangeLimits,
+    owner: str = "",
 ) -> int:
     """Pass a request on, and its answer back; return the answer's status.
 
-    A read on a connection that the service has just ended is sent once more on a new one.
+    A read on a connection that the service has just ended is sent once more on a new one. When the
+    client goes away, a read is broken off; a change comes to its end at the service, on a
+    connection that holds no place.
 
     Raises:
         UpstreamAway: there is no connection to the service; nothing was sent.
+        TooManyUnderWay: its owner has used up its share of the places; nothing was sent.
         SilentUpstream: the service has not begun to answer in time.
         BrokenUpstream: it broke off before it had begun to answer.
         TooLargeInput: the body is too large.
@@ -93,9 +100,13 @@ async def forward(
     _check_size(request.length or 0, limits)
     exchange = _Exchange(request, receive, send, own_headers, limits)
     await exchange.receive_beginning()
-    connection = await pool.acquire()
+    connection = await pool.acquire(owner)
     try:
         await exchange.run(connection)
+    except ClientDisconnect:
+        if request.method not in _REPEATABLE:
+            connection.leave(limits.answer_seconds)
+        raise
     except BrokenUpstream:
         is_stale = connection.exchanges > 1 and not connection.has_answer
         if request.has_body or request.method not in _REPEATABLE or not is_stale:
@@ -103,12 +114,12 @@ async def forward(
     else:
         return connection.status
     finally:
-        pool.release(connection)
-    connection = await pool.acquire(is_fresh=True)
+        pool.release(connection, owner)
+    connection = await pool.acquire(owner, is_fresh=True)
     try:
         await exchange.run(connection)
     finally:
-        pool.release(connection)
+        pool.release(connection, owner)
     return connection.status
 
 
@@ -151,20 +162,22 @@ class _Exchange:
         beginning = request.frame(self._beginning, is_last=self._is_whole)
         connection.begin(request.head() + beginning, is_head_request=request.method == "HEAD")
         body: asyncio.Task[None] | None = None
-        if not self._is_whole:
+        watch = _ClientWatch(connection, self._receive)
+        if self._is_whole:
+            watch.begin_later()
+        else:
             connection.is_sending = True
             size = len(self._beginning)
-            passing = _pass_body(connection, request, self._pieces, size, self._limits)
+            passing = _pass_body(connection, request, self._pieces, size, self._limits, watch)
             body = asyncio.create_task(passing)
         try:
             await connection.read_head(self._limits.answer_seconds)
             headers = passed_response_headers(connection.headers, self._own_headers)
             status = connection.status
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
-            # Once the body is read, nothing but the client's end can come from it.
-            watched = self._receive if self._is_whole else None
-            await _pass_answer(connection, watched, self._send, self._limits.piece_seconds)
+            await _pass_answer(connection, self._send, self._limits.piece_seconds)
         finally:
+            watch.end()
             if body is not None:
                 body.cancel()
                 await asyncio.gather(body, return_exceptions=True)
@@ -176,8 +189,9 @@ async def _pass_body(
     receive: Receive,
     size: int,
     limits: ExchangeLimits,
+    watch: "_ClientWatch",
 ) -> None:
-    """Send the rest of a body, as fast as the service takes it."""
+    """Send the rest of a body, as fast as the service takes it; watch the client after that."""
     is_last = False
     try:
         while not is_last:
@@ -190,6 +204,7 @@ async def _pass_body(
         connection.fail(error)
     else:
         connection.is_sending = False
+        watch.begin_later()
 
 
 async def _receive_piece(receive: Receive) -> tuple[bytes, bool]:
@@ -205,37 +220,52 @@ def _check_size(size: int, limits: ExchangeLimits) -> None:
         raise TooLargeInput(f"A body may have {limits.body_bytes:,} bytes.", field="body")
 
 
-async def _pass_answer(
-    connection: UpstreamConnection, watched: Receive | None, send: Send, seconds: float
-) -> None:
+async def _pass_answer(connection: UpstreamConnection, send: Send, seconds: float) -> None:
     """Send the body of an answer. When the service breaks it off, so does the gateway.
 
     Args:
         connection: to the service.
-        watched: tells that the client goes away, when there is nothing else to come from it.
         send: of the client.
         seconds: between two pieces.
     """
-    watch: asyncio.Task[None] | None = None
-    try:
-        while True:
-            piece = await connection.read_piece(seconds)
-            is_last = connection.is_whole
-            await send({"type": "http.response.body", "body": piece, "more_body": not is_last})
-            if is_last:
-                return
-            if watch is None and watched is not None:
-                watch = asyncio.create_task(_watch_client(connection, watched))
-    finally:
-        if watch is not None:
-            watch.cancel()
-
-
-async def _watch_client(connection: UpstreamConnection, receive: Receive) -> None:
-    """End the service's work on an answer when nobody is there to read it."""
     while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            connection.fail(ClientDisconnect())
-            connection.abort()
+        piece = await connection.read_piece(seconds)
+        is_last = connection.is_whole
+        await send({"type": "http.response.body", "body": piece, "more_body": not is_last})
+        if is_last:
             return
+
+
+class _ClientWatch:
+    """Ends the wait for a service when nobody is there to read its answer.
+
+    Once the body is read, nothing but the client's end can come from it.
+    """
+
+    def __init__(self, connection: UpstreamConnection, receive: Receive) -> None:
+        self._connection = connection
+        self._receive = receive
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin_later(self) -> None:
+        """Begin after a moment: most exchanges have ended by then."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_WATCH_SECONDS, self._begin)
+
+    def end(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._connection.fail(ClientDisconnect())
+                return

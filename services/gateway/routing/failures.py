@@ -1,6 +1,6 @@
 """What goes wrong between the gateway and a service, as problem details name it."""
 
-from shared.errors import SentinelIQError, Unavailable, UpstreamError
+from shared.errors import RateExceeded, SentinelIQError, Unavailable, UpstreamError
 
 
 class UpstreamAway(Unavailable):
@@ -8,6 +8,17 @@ class UpstreamAway(Unavailable):
 
     def __init__(self, service: str, what: str) -> None:
         super().__init__(f"The service {service} {what}: try again soon.", service=service)
+
+
+class TooManyUnderWay(RateExceeded):
+    """A tenant has used up its share of the connections to a service: nothing was sent."""
+
+    def __init__(self, service: str, count: int) -> None:
+        super().__init__(
+            f"{count} requests of yours to {service} are under way: wait for some of them.",
+            service=service,
+        )
+        self.retry_after = 1.0
 
 
 class BrokenUpstream(UpstreamError):

@@ -7,26 +7,18 @@ its writer down. Every wait has a limit.
 
 import asyncio
 import socket
-import ssl
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httptools
 
-from services.gateway.routing.failures import BrokenUpstream, SilentUpstream, UpstreamAway
+from services.gateway.routing.failures import BrokenUpstream, SilentUpstream
 
-CONNECT_SECONDS: Final = 2.0
-"""Time for a connection, and for a place among those that there may be."""
 DRAIN_SECONDS: Final = 60.0
 """Time in which a service reads some of a body that waits for it."""
-MAX_CONNECTIONS: Final = 256
-"""Connections to one service at a time."""
-_IDLE_SECONDS: Final = 3.0
-"""A service ends a connection that is idle for five seconds; a gateway that used it in that moment
-would have to send the request again."""
 _HIGH_WATER: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
 _MAX_HEADERS: Final = 100
@@ -104,6 +96,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self.is_left = False
+        self.on_end: Callable[[], None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -196,6 +191,23 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
         return is_reusable
 
+    def leave(self, seconds: float) -> None:
+        """Let the service end what it works on although nobody reads its answer.
+
+        Nothing is left where the answer is whole, or the request is not.
+
+        Args:
+            seconds: after which the connection ends in any case.
+        """
+        is_under_way = self._transport is not None and not self._transport.is_closing()
+        if is_under_way and not self.is_whole and not self.is_sending:
+            self.is_left = True
+            self._pieces.clear()
+            self._end_timer = self._loop.call_later(seconds, self.abort)
+            if self._is_paused and self._transport is not None:
+                self._is_paused = False
+                self._transport.resume_reading()
+
     def abort(self) -> None:
         """End the connection at once."""
         if self._transport is not None:
@@ -220,6 +232,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end; an answer without a length is whole by it."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        if self.on_end is not None:
+            self.on_end()
+            self.on_end = None
         if self._has_head and not self.is_whole and not self._is_framed and exc is None:
             self.is_whole = True
         self.fail(BrokenUpstream(self.name))
@@ -286,7 +303,9 @@ class UpstreamConnection(asyncio.Protocol):
             self.is_whole = True
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
+        """Keep a piece of the body, if anybody reads it."""
+        if self.is_left:
+            return
         self._pieces.append(body)
         self._buffered += len(body)
 
@@ -294,6 +313,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Note that the answer is whole."""
         if self._has_head:
             self.is_whole = True
+        if self.is_left:
+            self.abort()
 
     async def _read_more(self, seconds: float) -> None:
         self._raise_error()
@@ -327,76 +348,3 @@ class UpstreamConnection(asyncio.Protocol):
 def _expire(future: asyncio.Future[None], name: str) -> None:
     if not future.done():
         future.set_exception(SilentUpstream(name))
-
-
-class UpstreamPool:
-    """The connections to one service.
-
-    Args:
-        origin: where it listens.
-        limit: of connections at a time.
-    """
-
-    def __init__(self, origin: Origin, limit: int = MAX_CONNECTIONS) -> None:
-        self.origin = origin
-        self._idle: list[UpstreamConnection] = []
-        self._places = asyncio.Semaphore(limit)
-        self._context = ssl.create_default_context() if origin.is_encrypted else None
-
-    async def acquire(self, *, is_fresh: bool = False) -> UpstreamConnection:
-        """Return a connection for an exchange; `release` gives it back.
-
-        Args:
-            is_fresh: whether it must be a new one.
-
-        Raises:
-            UpstreamAway: there is none within the limit of time.
-        """
-        await self._enter()
-        try:
-            while self._idle and not is_fresh:
-                connection = self._idle.pop()
-                age = asyncio.get_running_loop().time() - connection.idle_since
-                if connection.is_open and age < _IDLE_SECONDS:
-                    return connection
-                connection.abort()
-            return await self._connect()
-        except BaseException:
-            self._places.release()
-            raise
-
-    def release(self, connection: UpstreamConnection) -> None:
-        """End an exchange, and keep the connection if it may carry another."""
-        self._places.release()
-        if connection.finish():
-            connection.idle_since = asyncio.get_running_loop().time()
-            self._idle.append(connection)
-
-    def close(self) -> None:
-        """End the connections that no exchange uses."""
-        while self._idle:
-            self._idle.pop().abort()
-
-    async def _enter(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._places.acquire()
-        except TimeoutError:
-            raise UpstreamAway(self.origin.name, "has no connection free") from None
-
-    async def _connect(self) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                _, connection = await loop.create_connection(
-                    partial(UpstreamConnection, self.origin.name),
-                    self.origin.host,
-                    self.origin.port,
-                    ssl=self._context,
-                )
-        except (OSError, TimeoutError) as error:
-            raise UpstreamAway(self.origin.name, "does not answer") from error
-        return connection

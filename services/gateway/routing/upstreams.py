@@ -8,7 +8,8 @@ import msgspec
 
 from services.gateway.routing.exchange import OutgoingRequest
 from services.gateway.routing.route_map import FLOWER, UPSTREAMS
-from services.gateway.routing.upstream import UpstreamPool, origin_of
+from services.gateway.routing.upstream import origin_of
+from services.gateway.routing.upstream_pool import UpstreamPool
 from shared.errors import NotFound, SentinelIQError
 from shared.settings import Settings
 

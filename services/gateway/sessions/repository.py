@@ -7,8 +7,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.gateway import NAME
+from services.gateway.people.service import SESSION_GRANT
 from services.gateway.sessions.models import SESSION, StoredSession
-from shared.tenants import PLATFORM
+from shared.revocations import revoke
+from shared.tenants import PLATFORM, PUBLIC
 
 _SESSION: Final = (
     SESSION.c.id,
@@ -71,7 +74,7 @@ def list_sessions(session: Session, person_id: UUID) -> list[StoredSession]:
 def end_session(session: Session, person_id: UUID, session_id: UUID, actor: str) -> bool:
     """End a session of a person; return whether there was an open one."""
     statement = _end(actor).where(SESSION.c.person_id == person_id, SESSION.c.id == session_id)
-    return session.execute(statement.returning(SESSION.c.id)).one_or_none() is not None
+    return bool(_ended(session, statement, actor))
 
 
 def end_sessions(
@@ -81,7 +84,7 @@ def end_sessions(
     statement = _end(actor).where(SESSION.c.person_id == person_id)
     if except_for is not None:
         statement = statement.where(SESSION.c.id != except_for)
-    return list(session.scalars(statement.returning(SESSION.c.id)))
+    return _ended(session, statement, actor)
 
 
 def end_provider_sessions(
@@ -93,7 +96,20 @@ def end_provider_sessions(
         statement = statement.where(SESSION.c.person_id == person_id)
     if provider_session is not None:
         statement = statement.where(SESSION.c.provider_session == provider_session)
-    return list(session.scalars(statement.returning(SESSION.c.id)))
+    return _ended(session, statement, provider)
+
+
+def _ended(session: Session, statement: sa.Update, actor: str) -> Sequence[UUID]:
+    """End sessions, and the access tokens of each in all services; return their ids."""
+    ended = list(session.scalars(statement.returning(SESSION.c.id)))
+    for session_id in ended:
+        revoke(session, NAME, PUBLIC, "grant", grant_of(session_id), actor)
+    return ended
+
+
+def grant_of(session_id: UUID) -> str:
+    """Return the grant that access tokens of a session name."""
+    return f"{SESSION_GRANT}{session_id}"
 
 
 def _end(actor: str) -> sa.Update:

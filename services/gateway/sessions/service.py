@@ -65,11 +65,6 @@ class SessionOwner:
         return choose_tenant(self.members, tenant, self.session.chosen_tenant)
 
 
-def grant_of(session_id: UUID) -> str:
-    """Return the grant that access tokens of a session name."""
-    return f"{SESSION_GRANT}{session_id}"
-
-
 def session_of(principal: Principal) -> UUID:
     """Return the session that a principal's token was given for.
 
@@ -193,6 +188,8 @@ def select_tenant(database: Database, secret: str, tenant: str) -> CurrentSessio
         owner = find_owner(session, secret)
         owner.act_in(tenant)
         repository.choose_tenant(session, owner.session.id, tenant)
+        actor = owner.person.login
+        audit(session, NAME, tenant, actor, "sessions.choose_tenant", owner.session.id)
     return describe_session(owner, tenant, secret)
 
 

@@ -23,6 +23,7 @@ from services.scheduler.beat.models import BEAT
 from services.scheduler.schedules.models import FIRE, SCHEDULE
 from services.scheduler.schedules.timing import CatchUp, Timing
 from shared.database import PLATFORM
+from shared.frozen_tenants import is_frozen
 from shared.runtime.firings import TaskOutcome
 
 SYSTEM: Final = "system"
@@ -184,7 +185,7 @@ def lock_due(session: Session, limit: int) -> tuple[datetime, list[DueSchedule]]
     """Due schedules that no other Beat has locked, and the time of the database."""
     query = (
         sa.select(SCHEDULE, sa.func.now().label("now"))
-        .where(SCHEDULE.c.fires_at <= sa.func.now())
+        .where(SCHEDULE.c.fires_at <= sa.func.now(), ~is_frozen(SCHEDULE.c.tenant))
         .order_by(SCHEDULE.c.fires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.settings import Settings
 from tests.gateway.conftest import Browser
+from tests.gateway.sign_in.test_sign_in import execute
 
 BrowserFor = Callable[[], Browser]
 PersonFor = Callable[..., Browser]
@@ -106,6 +108,26 @@ def test_a_tenants_last_admin_stays(person: PersonFor) -> None:
     assert admin.request("DELETE", own).status_code == 409
     person(new_login(), tenant, "admin")
     assert admin.request("DELETE", own).status_code == 204
+
+
+def test_an_operator_does_not_take_the_own_last_role(
+    person: PersonFor, operator: OperatorOf, environment: Settings
+) -> None:
+    execute(environment, "UPDATE gateway.member SET role = 'admin' WHERE role = 'operator'")
+    tenant = new_tenant()
+    olga = person(new_login(), tenant, "operator")
+    own = f"/v1/members/{olga.session['person_id']}"
+    assert olga.request("PATCH", own, json={"role": "viewer"}).status_code == 409
+    assert olga.request("PATCH", own, json={"frozen": True}).status_code == 409
+    assert olga.request("DELETE", own).status_code == 409
+    person(new_login(), tenant, "admin")
+    refused = olga.request("PATCH", own, json={"role": "admin"})
+    assert refused.status_code == 409
+    assert "last operator" in refused.json()["title"]
+    person(new_login(), new_tenant(), "operator")
+    assert olga.request("PATCH", own, json={"role": "admin"}).status_code == 200
+    root = operator(tenant)
+    assert root.request("DELETE", own).status_code == 204, "the command line may"
 
 
 def test_another_tenants_ids_are_those_that_do_not_exist(person: PersonFor) -> None:

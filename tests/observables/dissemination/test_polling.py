@@ -14,6 +14,9 @@ from starlette.testclient import TestClient
 from services.observables.dissemination.consumers.service import watch_consumers
 from services.observables.dissemination.files.service import write_stale_files
 from shared.database import PLATFORM
+from shared.events import Event
+from shared.events.gateway import REVOKED, Revoked
+from shared.revocations import apply_revocations
 from tests.observables.conftest import after
 from tests.observables.dissemination.conftest import Lists, address
 
@@ -213,3 +216,21 @@ def test_a_consumer_that_stops_polling_is_told_of_once(lists: Lists, view: dict)
     with lists.own.transaction(PLATFORM) as session:
         session.execute(sa.text("UPDATE list_poll SET polled_at = clock_timestamp()"))
     assert watch_consumers(lists.own) == 1
+
+
+def test_a_frozen_tenants_lists_are_not_polled(lists: Lists, view: dict) -> None:
+    place = f"/lists/{consumer(lists, view)['token']}/addresses.plain"
+    assert lists.client.get(place).status_code == 200
+    moment = "2099-01-01T00:00:00+00:00"
+
+    def learn(*, is_lifted: bool) -> None:
+        data = Revoked("tenant", "", moment, moment, "root", is_lifted)
+        with lists.own.transaction(PLATFORM) as session:
+            apply_revocations(session, [Event(REVOKED, data, "acme", "/services/gateway")])
+
+    learn(is_lifted=False)
+    try:
+        assert lists.client.get(place).status_code == 401
+    finally:
+        learn(is_lifted=True)
+    assert lists.client.get(place).status_code == 200

@@ -18,7 +18,8 @@ def test_topics_keep_events_for_days_and_have_no_limit_of_size(environment: Sett
     prefix = environment.kafka_topic_prefix
     for topic in CATALOGUE:
         events = topics[prefix + topic.name]
-        assert events.get("retention.ms") == (None if topic.compacted else str(7 * DAY))
+        days = topic.kept_days if topic.compacted else 7
+        assert events.get("retention.ms") == (None if days is None else str(days * DAY))
         assert topics[prefix + topic.dead]["retention.ms"] == str(90 * DAY)
     for settings in topics.values():
         assert "retention.bytes" not in settings

@@ -20,6 +20,7 @@ from services.observables.dissemination.files.service import write_file
 from services.observables.list_formats.registry import list_formats
 from shared.database import PLATFORM, Database
 from shared.errors import NotFound, Unauthenticated, Unavailable
+from shared.frozen_tenants import is_tenant_frozen
 
 _NOTED_SECONDS: Final = 5.0
 """A poll that brings nothing new is noted so often."""
@@ -136,6 +137,8 @@ def _consumer(session: Session, token: str, address: str) -> ConsumerRow:
     if parts is None or consumer is None or consumer.revoked_at is not None:
         raise Unauthenticated(NO_ACCESS)
     if not tokens.is_valid(parts.secret, consumer.token_digest):
+        raise Unauthenticated(NO_ACCESS)
+    if is_tenant_frozen(session, consumer.tenant):
         raise Unauthenticated(NO_ACCESS)
     if consumer.networks and not _is_within(address, consumer.networks):
         raise Unauthenticated(NO_ACCESS)
