@@ -31,6 +31,7 @@ _LONGEST: Final[dict[RevocationKind, timedelta]] = {
     "tenant": timedelta(days=36_500),
 }
 _LONGEST_NAME: Final = 500
+_YEARS: Final = range(2000, 2300)
 
 
 def revoke(
@@ -106,11 +107,8 @@ def _row(event: Event[Revoked]) -> dict[str, Any]:
     data = event.data
     if len(data.name) > _LONGEST_NAME:
         raise InvalidInput("The name of what is revoked is too long.", field="name")
-    try:
-        moment = datetime.fromisoformat(data.revoked_at)
-        expires_at = datetime.fromisoformat(data.expires_at)
-    except ValueError as error:
-        raise InvalidInput("A time of the revocation is none.", field="revoked_at") from error
+    moment = _time(data.revoked_at)
+    expires_at = _time(data.expires_at)
     names = {"tenant": FROZEN, "actor": f"{ACTOR}{data.name}"}
     return {
         "tenant": event.tenant,
@@ -121,3 +119,16 @@ def _row(event: Event[Revoked]) -> dict[str, Any]:
         "issued_at": moment if data.kind == "actor" else None,
         "expires_at": expires_at,
     }
+
+
+def _time(text: str) -> datetime:
+    """Read a time, which every process reads again with each look at the table."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput("A time of the revocation is none.", field="revoked_at") from error
+    if moment.tzinfo is None or moment.year not in _YEARS:
+        raise InvalidInput(
+            "A time of the revocation has no zone, or is far off.", field="revoked_at"
+        )
+    return moment

@@ -143,8 +143,14 @@ def test_what_is_no_token_stands_in_no_list_of_tokens(gateway: Database) -> None
 
 @pytest.mark.parametrize(
     ("name", "moment"),
-    [("kim", "yesterday"), ("kim", ""), ("k" * 501, "2026-12-01T00:00:00+00:00")],
-    ids=["no-time", "empty-time", "long-name"],
+    [
+        ("kim", "yesterday"),
+        ("kim", ""),
+        ("kim", "2026-12-01T00:00:00"),
+        ("kim", "9999-12-31T23:59:59-12:00"),
+        ("k" * 501, "2026-12-01T00:00:00+00:00"),
+    ],
+    ids=["no-time", "empty-time", "no-zone", "far-future", "long-name"],
 )
 def test_a_broken_event_is_refused(gateway: Database, name: str, moment: str) -> None:
     data = Revoked("actor", name, moment, "2026-12-02T00:00:00+00:00", "x")

@@ -96,5 +96,8 @@ def test_a_share_is_given_back() -> None:
             pool.release(second, "acme")
             for _ in range(10):
                 pool.release(await pool.acquire("acme"), "acme")
+            pool.close()
+            # The transports end in the loop's next turn.
+            await asyncio.sleep(0.1)
 
         asyncio.run(use())
