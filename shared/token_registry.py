@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import floor
+from threading import Lock
 from typing import Final
 
 import sqlalchemy as sa
@@ -159,6 +160,7 @@ class TokenRegistry:
         self._revoked: dict[tuple[str, str], datetime] = {}
         self._cutoffs: dict[tuple[str, str], float] = {}
         self._frozen: frozenset[str] = frozenset()
+        self._reading = Lock()
         self._read_at: datetime | None = None
         self._whole_at: datetime | None = None
         self._seen: dict[tuple[str, str], Principal] = {}
@@ -191,9 +193,15 @@ class TokenRegistry:
     def read(self) -> None:
         """Read the tokens that were revoked since the last time, and all of them now and then.
 
+        Of two at a time the second waits: the first has perhaps looked before a revocation.
+
         Raises:
             Unavailable: the database does not answer.
         """
+        with self._reading:
+            self._read()
+
+    def _read(self) -> None:
         query = sa.select(TOKEN.c.tenant, TOKEN.c.id, TOKEN.c.expires_at, TOKEN.c.issued_at)
         query = query.where(TOKEN.c.revoked_at.is_not(None), TOKEN.c.expires_at > sa.func.now())
         with self._database.transaction(PLATFORM) as session:
