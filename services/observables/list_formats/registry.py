@@ -13,6 +13,7 @@ from services.observables.list_formats.json_lines import JsonLinesFormat
 from services.observables.list_formats.misp_event import MispListFormat
 from services.observables.list_formats.netfilter import IpsetListFormat, NftablesListFormat
 from services.observables.list_formats.plain import PlainFormat
+from services.observables.list_formats.queries import QUERIES
 from services.observables.list_formats.rpz import RpzListFormat
 from services.observables.list_formats.stix_bundle import StixListFormat
 from services.observables.list_formats.suricata import (
@@ -44,6 +45,7 @@ _BUILT_IN: Final[tuple[ListFormat, ...]] = (
     IprepListFormat(),
     ZeekListFormat(),
     *FIREWALLS,
+    *QUERIES,
     StixListFormat(),
     MispListFormat(),
 )
