@@ -5,7 +5,7 @@ own panel with it, and no other.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Final
@@ -48,6 +48,7 @@ class ApiRefusal:
         code: names the kind of problem, as the API's problem details do.
         message: says it to people, in the API's words.
         place: the field that is wrong, as JSON names it.
+        errors: what is wrong, by the place of each field that is.
     """
 
     service: str
@@ -55,11 +56,32 @@ class ApiRefusal:
     code: str
     message: str
     place: str | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, name: str) -> str:
+        """What is wrong with a field of a form; empty if nothing is."""
+        for place, message in (self.errors or {self.place or "": self.message}).items():
+            if _is_at(place, name):
+                return message.removeprefix(f"{place}: ")
+        return ""
+
+    def is_beside(self, names: Iterable[str]) -> bool:
+        """Whether all that is wrong shows beside one of these fields."""
+        shown = list(names)
+        for place in self.errors or (self.place or "",):
+            if not any(_is_at(place, name) for name in shown):
+                return False
+        return True
 
     @property
     def is_absence(self) -> bool:
         """Whether the service is away, rather than of another opinion."""
         return self.status == 0 or self.status >= 500
+
+
+def _is_at(place: str, name: str) -> bool:
+    """Whether a place of an API belongs to a field of a form."""
+    return place == name or place.endswith(f".{name}") or place.startswith(f"{name}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +182,14 @@ def _refusal(service: str, status: int, document: Any) -> ApiRefusal:
         str(problem.get("type", "")).rpartition(":")[2] or "problem",
         str(problem.get("title", ""))[:_MAX_MESSAGE],
         problem.get("field") if isinstance(problem.get("field"), str) else None,
+        _errors(problem.get("errors")),
     )
+
+
+def _errors(items: Any) -> dict[str, str]:
+    """What is wrong by place; the first that is wrong at each."""
+    errors: dict[str, str] = {}
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("field"), str):
+            errors.setdefault(item["field"], str(item.get("message", ""))[:_MAX_MESSAGE])
+    return errors

@@ -73,10 +73,12 @@ class Console:
         try:
             if screen.method == "POST":
                 visit = replace(visit, form=await _admitted_form(visit))
-            if is_open or visit.session.principal is not None:
-                response = await screen.handler(visit)
-            else:
+            if not is_open and visit.session.principal is None:
                 response = _to_sign_in(request)
+            elif screen.permission and not visit.may(screen.permission):
+                raise Forbidden("Whoever administers your tenant can give you another role.")
+            else:
+                response = await screen.handler(visit)
         except SentinelIQError as error:
             response = visit.refused(ApiRefusal("gateway", error.status, error.code, error.message))
         if visit.next_session or session is None:

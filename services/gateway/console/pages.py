@@ -69,6 +69,10 @@ def make_environment(language: str, translations: Any) -> Environment:
         text = vocabulary.WORDS.get(str(name))
         return str(translations.gettext(text)) if text else str(name)
 
+    def in_words(message: str) -> str:
+        text = vocabulary.sentence_of(message)
+        return str(translations.gettext(text)) if text else ""
+
     environment.filters.update(
         number=figures.number,
         percent=figures.percent,
@@ -76,6 +80,7 @@ def make_environment(language: str, translations: Any) -> Environment:
         size=figures.size,
         duration=figures.duration,
         state=state,
+        in_words=in_words,
         defang=defanged,
         clip=clipped,
         as_json=_as_json,

@@ -64,6 +64,11 @@ class ConsoleVisit:
         session: ConsoleSession | None = getattr(self.request.state, "next_session", None)
         return session
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether a script of a page asks for a part of it."""
+        return self.request.headers.get("hx-request-type") == "partial"
+
     def change_session(self, session: ConsoleSession) -> None:
         """Give the browser another session with the answer."""
         self.request.state.next_session = session
@@ -98,6 +103,10 @@ class ConsoleVisit:
     async def patch(self, service: ServiceName, path: str, body: Json) -> Answer:
         """Change something."""
         return await self._call("PATCH", service, path, body=body)
+
+    async def put(self, service: ServiceName, path: str, body: Json) -> Answer:
+        """Set something as a whole."""
+        return await self._call("PUT", service, path, body=body)
 
     async def delete(self, service: ServiceName, path: str) -> Answer:
         """Delete something."""
@@ -135,8 +144,7 @@ class ConsoleVisit:
             fragment: the block that is enough when a script of the page asks for a part of it.
             context: what the template shows.
         """
-        is_partial = self.request.headers.get("hx-request-type") == "partial"
-        block = fragment if is_partial else None
+        block = fragment if self.is_partial else None
         text = render(self.environment, template, {"visit": self, **context}, block)
         return HTMLResponse(text, status)
 
@@ -160,8 +168,10 @@ class Screen(NamedTuple):
         method: GET for pages, POST for acts.
         path: below the console, with parts in braces.
         handler: answers it.
+        permission: what a person needs to see it; empty if everybody may.
     """
 
     method: str
     path: str
     handler: Handler
+    permission: str = ""

@@ -43,6 +43,7 @@ WORDS: Final[dict[str, str]] = {
     "unauthorised": _("Unauthorised"),
     "unreachable": _("Unreachable"),
     "gone": _("Gone"),
+    "never-fetched": _("Never fetched"),
     "new": _("New"),
     "open": _("Open"),
     "collecting": _("Collecting"),
@@ -95,18 +96,72 @@ WORDS: Final[dict[str, str]] = {
     "restoration": _("Restored"),
     "snapshot": _("Snapshot"),
     "stream": _("Stream"),
+    "host": _("Host"),
+    "port": _("Port"),
+    "tls": _("Encryption"),
+    "authorities": _("Certificates to trust"),
+    "sender": _("Sender"),
+    "to": _("Receiver"),
+    "dkim_domain": _("DKIM domain"),
+    "dkim_selector": _("DKIM selector"),
+    "dkim_key": _("DKIM key"),
+    "username": _("User name"),
+    "user": _("User name"),
+    "password": _("Password"),
+    "url": _("Address"),
+    "token": _("Token"),
+    "api_key": _("API key"),
+    "routing_key": _("Routing key"),
+    "customer_id": _("Customer"),
+    "status_id": _("Status of new alerts"),
+    "severity_ids": _("Severities"),
+    "project": _("Project"),
+    "issue_type": _("Type of issue"),
+    "api": _("Version of the API"),
+    "close_transition": _("Transition that closes"),
+    "distribution": _("Distribution"),
+    "to_ids": _("For detection"),
+    "channel": _("Channel"),
+    "chat": _("Chat"),
+    "format": _("Format"),
+    "facility": _("Facility"),
+    "organisation": _("Organisation"),
+    "tlp": _("Marking"),
+    "pap": _("Permitted actions"),
+    "name": _("Name"),
 }
+
+_SENTENCES: Final[tuple[tuple[str, str], ...]] = (
+    ("Field required", _("This is needed.")),
+    ("String should have at least 1 character", _("This is needed.")),
+    ("List should have at least 1 item", _("Choose at least one.")),
+    ("Extra inputs are not permitted", _("This is not used here.")),
+    ("String should match pattern", _("It is not written as it has to be.")),
+    ("String should have at least", _("It is too short.")),
+    ("String should have at most", _("It is too long.")),
+    ("Input should be a valid integer", _("Write a whole number.")),
+    ("Input should be greater than", _("The number is too small.")),
+    ("Input should be less than", _("The number is too large.")),
+    ("Input should be in a valid time format", _("Write a time, such as 22:00.")),
+    ("Input should be a valid datetime", _("Write a date and a time.")),
+)
+"""What validation says, by its first words, in plain words."""
 
 _TONES: Final[dict[str, str]] = {
     **dict.fromkeys(("malicious", "failed", "unreachable", "gone", "critical", "missed"), "bad"),
     **dict.fromkeys(
         ("suspicious", "held", "late", "empty", "shrunk", "drifted", "unauthorised", "high"), "warn"
     ),
-    **dict.fromkeys(("unconfirmed", "retrying", "refused", "medium"), "warn"),
+    **dict.fromkeys(("never-fetched", "unconfirmed", "retrying", "refused", "medium"), "warn"),
     **dict.fromkeys(("succeeded", "healthy", "delivered", "done", "fired", "active"), "good"),
     **dict.fromkeys(("queued", "running", "applying", "pending", "delivering", "sending"), "busy"),
     **dict.fromkeys(("waiting", "collecting", "open"), "busy"),
 }
+
+
+def sentence_of(message: str) -> str:
+    """What a message of validation means, in English plain words; empty if it says so itself."""
+    return next((words for start, words in _SENTENCES if message.startswith(start)), "")
 
 
 def tone(state: Any) -> str:

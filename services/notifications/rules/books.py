@@ -40,9 +40,19 @@ def make_book(
     rules: Sequence[Rule],
     silences: Iterable[PlannedSilence],
     cache: WatchlistCache,
+    unstored: Mapping[UUID, str] | None = None,
 ) -> RuleBook:
-    """A book of some rules and silences."""
-    names = enabled_channel_names(session)
+    """A book of some rules and silences.
+
+    Args:
+        session: of the rules' tenant, or the platform's own.
+        version: of the rules.
+        rules: those that count.
+        silences: those that count.
+        cache: keeps watchlists that have not changed.
+        unstored: names of channels that exist in a dry run alone.
+    """
+    names = {**enabled_channel_names(session), **(unstored or {})}
     inhibitions = planned_inhibitions(session)
     grouping = {rule.id: grouping_rule(rule, names) for rule in rules}
     effective = [rule for rule in rules if grouping[rule.id].channels or rule.digest_id]

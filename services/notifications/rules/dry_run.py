@@ -87,7 +87,11 @@ def try_new_rule(
     """
     with database.transaction(principal.tenant) as session:
         rule = _unstored(session, principal, uuid7(), body.rule)
-        book = _book(session, rule, body.hours)
+        stand_ins: dict[UUID, str] = {}
+        if not rule.channel_ids:
+            stand_ins[uuid7()] = ""
+            rule.channel_ids.extend(stand_ins)
+        book = _book(session, rule, body.hours, stand_ins)
         channels = find_channels(session, set(rule.channel_ids))
         now = repository.rules_version(session)[1]
     return _run(settings, book, rule, channels, now, body.hours)
@@ -144,10 +148,12 @@ def _unstored(session: Session, principal: Principal, rule_id: UUID, body: RuleC
     return Rule(id=rule_id, tenant=principal.tenant, created_at=now, updated_at=now, **values)
 
 
-def _book(session: Session, rule: Rule, hours: int) -> RuleBook:
+def _book(
+    session: Session, rule: Rule, hours: int, unstored: Mapping[UUID, str] | None = None
+) -> RuleBook:
     past = timedelta(hours=hours)
     silences = planned_silences(session, past)
-    book = make_book(session, ("", 0), [rule], silences, WatchlistCache())
+    book = make_book(session, ("", 0), [rule], silences, WatchlistCache(), unstored)
     board = read_board(session, book.inhibitions.get(rule.tenant, ()), past)
     return replace(book, firings=board.firings)
 

@@ -179,12 +179,19 @@ class RuleView(BaseModel):
         return parse_rule_filter(self.filter, self.topic).sentence if self.filter else None
 
 
+class RuleDraft(RuleCreate):
+    """A rule to try. It tells nobody, so that it needs neither name nor channel yet."""
+
+    name: Name = "dry run"
+    channel_ids: list[UUID] = Field(default=[], max_length=20)
+
+
 class DryRunBody(BaseModel):
     """A rule to try on the log."""
 
     model_config = ConfigDict(extra="forbid")
 
-    rule: RuleCreate
+    rule: RuleDraft
     hours: int = Field(24, ge=1, le=168)
 
 

@@ -5,10 +5,26 @@ from collections.abc import Callable
 
 import pytest
 
+from services.feeds.runs.execution import execute_next
+from shared.database import Database
+from shared.settings import Settings
 from tests.gateway.console.conftest import Browser
 from tests.gateway.console.test_lookup_pages import text_of
 
 SignIn = Callable[..., Browser]
+
+
+def attempt(settings: Settings, run_id: str) -> None:
+    """Make attempts at the runs that wait, until it is the turn of one."""
+    own = Database(settings.database_url.get_secret_value(), "feeds")
+    try:
+        for _ in range(20):
+            outcome = execute_next(own, settings)
+            if outcome is not None and str(outcome.run_id) == run_id:
+                return
+    finally:
+        own.close()
+    pytest.fail("it was never the turn of the run")
 
 
 @pytest.mark.usefixtures("settings")
@@ -92,3 +108,30 @@ def test_a_viewer_gets_no_act(sign_in: SignIn) -> None:
     answer = browser.post("/feeds/catalog/urlhaus-online")
     assert answer.status_code in {403, 422}
     assert "Your role may not do this." in answer.text
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_feed_that_was_never_fetched_is_not_healthy(
+    sign_in: SignIn, environment: Settings
+) -> None:
+    browser = sign_in()
+    fields = {"url": "https://no-such-name.invalid/a.txt", "name": "Away", "act": "save"}
+    place = browser.post("/feeds/new", **fields).headers["location"]
+    before = text_of(browser.http.get(place).text)
+    assert "The run is queued." in before
+    assert "Never fetched" in before
+    assert "Healthy" not in before
+    path = place.removeprefix("/console").partition("?")[0]
+    match = re.search(r'href="/console/runs/([^"]+)"', browser.get(path).text)
+    assert match is not None
+    attempt(environment, match[1])
+    page = text_of(browser.http.get(place).text)
+    assert "Healthy" not in page
+    assert "Never fetched" in page
+    assert "The last attempt failed:" in page
+    assert "no-such-name.invalid does not resolve" in page
+    assert "It is tried again at" in page
+    assert "The run is queued." not in page, "the banner follows the run"
+    assert "Never fetched" in text_of(browser.get("/feeds").text)
+    overview = text_of(browser.get("/").text)
+    assert "Never fetched" in overview

@@ -65,6 +65,24 @@ def test_a_trial_while_typing_is_a_part_of_the_page(sign_in: SignIn) -> None:
     assert answer.text.lstrip().startswith('<section id="trial"')
 
 
+def test_a_trial_needs_neither_name_nor_channel(sign_in: SignIn) -> None:
+    browser = sign_in(role="analyst")
+    page = browser.get("/notifications/rules/new").text
+    chosen = re.findall(r'name="on" value="(\w+)" checked', page)
+    assert chosen == ["new", "changed"], "the console's defaults are the API's"
+    trial = browser.post("/notifications/rules/new", act="try", is_sent="yes", on="new")
+    assert trial.status_code == 200, text_of(trial.text)
+    assert "In the last 24 hours" in text_of(trial.text)
+    saved = browser.post("/notifications/rules/new", act="save", is_sent="yes", on="new")
+    assert saved.status_code == 422
+    assert text_of(saved.text).count("This is needed.") == 1, "beside the name"
+    assert "Choose at least one." in text_of(saved.text), "beside the channels"
+    assert "rule.channel_ids" not in saved.text
+    none = browser.post("/notifications/rules/new", act="try", is_sent="yes", filter="x")
+    assert none.status_code == 422
+    assert "Choose at least one." in text_of(none.text)
+
+
 def test_a_channel_is_tested(sign_in: SignIn) -> None:
     browser = sign_in(role="analyst")
     channel = made_channel(browser, "Tested")
@@ -73,10 +91,10 @@ def test_a_channel_is_tested(sign_in: SignIn) -> None:
 
 
 def test_settings_of_a_channel_that_are_no_object_come_back(sign_in: SignIn) -> None:
-    fields = {"name": "Odd", "kind": "webhook", "config": "[1, 2"}
+    fields = {"name": "Odd", "kind": "iris", "config.severity_ids": "[1, 2"}
     answer = sign_in(role="analyst").post("/notifications/channels", **fields)
     assert answer.status_code == 422
-    assert "write a JSON object" in answer.text
+    assert "write JSON" in answer.text
     assert "[1, 2" in answer.text
 
 

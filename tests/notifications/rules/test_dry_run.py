@@ -55,5 +55,8 @@ def test_a_rule_that_is_not_stored_is_tried(bench: Any, receiver: Any) -> None:
     answer = bench.api.post("/v1/rules/dry-run", json={"rule": body, "hours": 1}).json()
     assert (answer["match_count"], answer["message_count"]) == (2, 1)
     assert bench.api.get("/v1/rules").json()["items"] == [] or receiver.received == []
+    draft = bench.api.post("/v1/rules/dry-run", json={"rule": {"sources": [feed]}, "hours": 1})
+    assert draft.status_code == 200, "neither name nor channel is needed to try"
+    assert (draft.json()["match_count"], draft.json()["message_count"]) == (2, 1)
     wrong = bench.api.post("/v1/rules/dry-run", json={"rule": body | {"filter": "x == 1"}})
     assert wrong.status_code == 422

@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from services.gateway.console.api_client import Answer, ApiRefusal, Json
+from services.gateway.console.feed_states import shown_health, with_shown_health
 from services.gateway.console.forms import FormFields
 from services.gateway.console.visits import ConsoleVisit, Screen
 from shared.errors import InvalidInput
@@ -25,14 +26,15 @@ async def list_feeds(visit: ConsoleVisit) -> Response:
     """The tenant's feeds and the public ones; those that need attention first."""
     answer = await visit.get("feeds", "/v1/feeds", limit=_MOST)
     state = {name: visit.query(name) for name in ("q", "health", "sort")}
-    shown = _sorted(_filtered(answer.items, state), state["sort"])
+    feeds = with_shown_health(answer.items)
+    shown = _sorted(_filtered(feeds, state), state["sort"])
     return visit.page(
         "feeds.html",
         fragment="table",
         answer=answer,
         feeds=shown,
         state=state,
-        healths=sorted({feed["health"] for feed in answer.items}),
+        healths=sorted({feed["health"] for feed in feeds}),
     )
 
 
@@ -72,6 +74,8 @@ async def show_feed(visit: ConsoleVisit) -> Response:
         "feed.html",
         fragment="runs",
         feed=feed.document,
+        health=shown_health(feed.document),
+        latest=runs.items[0] if runs.items and not visit.query("after") else None,
         runs=runs,
         is_active=is_active,
     )
@@ -253,7 +257,7 @@ SCREENS: Final = [
     Screen("GET", "/feeds/catalog", show_catalog),
     Screen("GET", "/feeds/catalog/{slug}", show_entry),
     Screen("POST", "/feeds/catalog/{slug}", subscribe),
-    Screen("GET", "/feeds/new", show_new_feed),
+    Screen("GET", "/feeds/new", show_new_feed, "feeds:write"),
     Screen("POST", "/feeds/new", save_feed),
     Screen("GET", "/feeds/{feed_id}", show_feed),
     Screen("POST", "/feeds/{feed_id}/{act}", act_on_feed),

@@ -154,7 +154,7 @@ async def revoke_consumer(visit: ConsoleVisit) -> Response:
 
 SCREENS: Final = [
     Screen("GET", "/lists", show_lists),
-    Screen("GET", "/lists/new", show_new_list),
+    Screen("GET", "/lists/new", show_new_list, "lists:write"),
     Screen("POST", "/lists/new", save_list),
     Screen("POST", "/lists/consumers", save_consumer),
     Screen("POST", "/lists/consumers/{consumer_id}/revoke", revoke_consumer),

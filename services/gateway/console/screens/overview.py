@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from services.gateway.console.feed_states import with_shown_health
 from services.gateway.console.visits import ConsoleVisit, Screen
 
 _TREND_DAYS: Final = 7
@@ -23,7 +24,7 @@ async def show_overview(visit: ConsoleVisit) -> Response:
         visit.get("feeds", "/v1/runs", limit=_SHOWN),
         visit.get("mitre", "/v1/releases"),
     )
-    ailing = [feed for feed in feeds.items if _needs_attention(feed)]
+    ailing = [feed for feed in with_shown_health(feeds.items) if _needs_attention(feed)]
     return visit.page(
         "overview.html",
         feeds=feeds,
@@ -39,7 +40,8 @@ async def show_overview(visit: ConsoleVisit) -> Response:
 
 
 def _needs_attention(feed: Any) -> bool:
-    return bool(feed["enabled"]) and (feed["health"] != "healthy" or feed["held"] is not None)
+    is_fine = feed["health"] == "healthy"
+    return bool(feed["enabled"]) and (not is_fine or feed["held"] is not None)
 
 
 SCREENS: Final = [Screen("GET", "/", show_overview)]

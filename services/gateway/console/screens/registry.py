@@ -5,6 +5,7 @@ from typing import Final
 from services.gateway.console.screens import (
     administration,
     attack,
+    channels,
     feeds,
     lists,
     members,
@@ -32,6 +33,7 @@ SCREENS: Final[list[Screen]] = [
     *feeds.SCREENS,
     *attack.SCREENS,
     *rules.SCREENS,
+    *channels.SCREENS,
     *notifications.SCREENS,
     *lists.SCREENS,
     *schedules.SCREENS,

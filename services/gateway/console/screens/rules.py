@@ -14,6 +14,8 @@ _PAGE: Final = 200
 _SEVERITIES: Final = ("low", "medium", "high", "critical")
 _OCCASIONS: Final = ("new", "changed", "expired", "health")
 _HOURS: Final = 24
+_FIELDS: Final = ("name", "on", "filter", "severity", "min_score", "tags", "channel_ids")
+"""The form's, as the API names them."""
 
 
 async def list_rules(visit: ConsoleVisit) -> Response:
@@ -40,6 +42,7 @@ async def save_rule(visit: ConsoleVisit) -> Response:
         refusal = ApiRefusal("gateway", 422, error.code, error.message, place)
         return await _rule_form(visit, visit.form, refusal)
     if visit.form.text("act") == "try":
+        body = {name: value for name, value in body.items() if value not in ("", [])}
         trial = await visit.post(
             "notifications", "/v1/rules/dry-run", {"rule": body, "hours": _HOURS}
         )
@@ -56,13 +59,19 @@ async def _rule_form(
     refusal: ApiRefusal | None = None,
     trial: Answer | None = None,
 ) -> Response:
-    channels = await visit.get("notifications", "/v1/channels", limit=1000)
+    channels, digests = await asyncio.gather(
+        visit.get("notifications", "/v1/channels", limit=1000),
+        visit.get("notifications", "/v1/digests", limit=1000),
+    )
+    is_beside = refusal is not None and refusal.is_beside(_FIELDS)
     return visit.page(
         "rule_new.html",
         status=422 if refusal else 200,
         fragment="trial",
         form=form,
         refusal=refusal,
+        is_beside=is_beside,
+        digests=digests,
         channels=channels,
         severities=_SEVERITIES,
         occasions=_OCCASIONS,
@@ -76,6 +85,10 @@ def _rule_of(form: FormFields) -> Json:
     body: Json = {"name": form.text("name"), "channel_ids": form.texts("channel")}
     if form.texts("on"):
         body["on"] = form.texts("on")
+    elif form.flag("is_sent"):
+        raise InvalidInput("Choose at least one.", field="on")
+    if form.text("digest_id"):
+        body["digest_id"] = form.text("digest_id")
     if form.text("filter"):
         body["filter"] = form.raw("filter")
     if form.text("severity"):
@@ -129,7 +142,7 @@ async def act_on_rule(visit: ConsoleVisit) -> Response:
 
 SCREENS: Final = [
     Screen("GET", "/notifications/rules", list_rules),
-    Screen("GET", "/notifications/rules/new", show_new_rule),
+    Screen("GET", "/notifications/rules/new", show_new_rule, "notifications:write"),
     Screen("POST", "/notifications/rules/new", save_rule),
     Screen("GET", "/notifications/rules/{rule_id}", show_rule),
     Screen("POST", "/notifications/rules/{rule_id}/{act}", act_on_rule),

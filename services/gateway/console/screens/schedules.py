@@ -138,7 +138,7 @@ async def act_on_schedule(visit: ConsoleVisit) -> Response:
 
 SCREENS: Final = [
     Screen("GET", "/schedules", list_schedules),
-    Screen("GET", "/schedules/new", show_new_schedule),
+    Screen("GET", "/schedules/new", show_new_schedule, "schedules:write"),
     Screen("POST", "/schedules/new", save_schedule),
     Screen("GET", "/schedules/{schedule_id}", show_schedule),
     Screen("POST", "/schedules/{schedule_id}/{act}", act_on_schedule),
