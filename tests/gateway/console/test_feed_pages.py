@@ -127,11 +127,13 @@ def test_a_feed_that_was_never_fetched_is_not_healthy(
     attempt(environment, match[1])
     page = text_of(browser.http.get(place).text)
     assert "Healthy" not in page
-    assert "Never fetched" in page
+    assert "No document of it has been read to its end yet." in page
     assert "The last attempt failed:" in page
     assert "no-such-name.invalid does not resolve" in page
     assert "It is tried again at" in page
     assert "The run is queued." not in page, "the banner follows the run"
-    assert "Never fetched" in text_of(browser.get("/feeds").text)
-    overview = text_of(browser.get("/").text)
-    assert "Never fetched" in overview
+    row = re.search(r"Away.*?</tr>", browser.get("/feeds").text, re.DOTALL)
+    assert row is not None
+    assert "Healthy" not in row[0]
+    attention = text_of(browser.get("/").text).partition("Open notifications")[0]
+    assert "Away" in attention, "a feed of which nothing came needs attention"
