@@ -1,6 +1,7 @@
 """The forms that pages send: bounded, and kept so that a page can show them again."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -53,6 +54,15 @@ class FormFields:
         if not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > 12:
             raise InvalidInput(f"{label}: write a whole number.", field=name)
         return int(text)
+
+
+def utc_moment(text: str) -> str:
+    """A moment of a form, which is in UTC, as RFC 3339 has it; what is none stays as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 async def read_form(request: Request) -> FormFields:

@@ -16,6 +16,7 @@ from services.gateway.console.identity import IdentityDoor
 from services.gateway.console.pages import render
 from services.gateway.console.preferences import Preferences
 from services.gateway.console.sessions import ConsoleSession
+from services.gateway.console.table_labels import label_cells
 from shared.auth import Principal
 from shared.settings import ServiceName
 
@@ -146,7 +147,7 @@ class ConsoleVisit:
         """
         block = fragment if self.is_partial else None
         text = render(self.environment, template, {"visit": self, **context}, block)
-        return HTMLResponse(text, status)
+        return HTMLResponse(label_cells(text), status)
 
     def refused(self, refusal: ApiRefusal) -> Response:
         """Answer with the page of an error, when nothing else of a page can be shown."""

@@ -33,7 +33,7 @@ async def show_matrix(visit: ConsoleVisit) -> Response:
         current=current,
         techniques=techniques,
         columns=_columns(techniques.items),
-        heat=_heat((current or {}).get("diff") or {}),
+        heat=_heat(current),
     )
 
 
@@ -64,9 +64,15 @@ def _columns(techniques: list[Any]) -> dict[str, list[Any]]:
     }
 
 
-def _heat(diff: dict[str, Any]) -> dict[str, tuple[str, int]]:
-    """By technique, what the release did to it, and how strongly that shows."""
+def _heat(release: Any) -> dict[str, tuple[str, int]]:
+    """By technique, what the release did to it, and how strongly that shows.
+
+    Nothing is new in the first release that is loaded: there is nothing to compare it with.
+    """
     heat: dict[str, tuple[str, int]] = {}
+    if release is None or not release.get("previous"):
+        return heat
+    diff = release.get("diff") or {}
     for kind, strength in _HEAT.items():
         for attack_id in diff.get(kind) or ():
             heat.setdefault(attack_id, (kind, strength))
@@ -99,7 +105,7 @@ async def export_layer(visit: ConsoleVisit) -> Response:
     if techniques.refusal is not None:
         return visit.refused(techniques.refusal)
     current = next((item for item in releases.items if item["current"]), None)
-    heat = _heat((current or {}).get("diff") or {})
+    heat = _heat(current)
     scored = [f"{attack_id}:{strength * 25}" for attack_id, (_, strength) in heat.items()]
     plain = [technique["attack_id"] for technique in techniques.items]
     answer = await visit.get(

@@ -6,7 +6,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from services.gateway.console.api_client import Answer, ApiRefusal, Json
-from services.gateway.console.forms import FormFields
+from services.gateway.console.forms import FormFields, utc_moment
 from services.gateway.console.visits import ConsoleVisit, Screen
 from shared.errors import InvalidInput
 
@@ -27,23 +27,27 @@ async def show_lists(visit: ConsoleVisit) -> Response:
 
 
 async def show_list(visit: ConsoleVisit) -> Response:
-    """One list: its members now or at a moment, what changed, and why a value is in or not."""
+    """One list: its entries now or at a moment, its tools, what changed, and why a value is in."""
     path = f"/v1/lists/{visit.place('list_id')}"
     value = visit.query("value")
-    document, entries, changes, why = await asyncio.gather(
+    document, entries, changes, why, formats, consumers, difference = await asyncio.gather(
         visit.get("observables", path),
         visit.get(
             "observables",
             f"{path}/entries",
             after=visit.query("after"),
-            as_of=visit.query("as_of"),
+            as_of=utc_moment(visit.query("as_of")),
             limit=_PAGE,
         ),
         _newest_changes(visit, path),
         _explanation(visit, path, value),
+        visit.get("observables", "/v1/list-formats"),
+        visit.get("observables", "/v1/list-consumers", limit=1000),
+        _difference(visit, path),
     )
     if document.refusal is not None:
         return visit.refused(document.refusal)
+    url = visit.request.url
     return visit.page(
         "list.html",
         list=document.document,
@@ -52,7 +56,33 @@ async def show_list(visit: ConsoleVisit) -> Response:
         why=why,
         value=value,
         as_of=visit.query("as_of"),
+        formats=formats,
+        consumers=consumers,
+        polls=_polls_of(consumers, document.document["id"]),
+        poll_address=f"{url.scheme}://{url.netloc}/lists/TOKEN/{document.document['name']}",
+        difference=difference,
+        versions=(visit.query("before"), visit.query("until")),
     )
+
+
+def _polls_of(consumers: Answer, list_id: str) -> list[Json]:
+    """What consumers have of a list, the furthest behind first."""
+    polls = [
+        {**poll, "consumer": consumer["name"]}
+        for consumer in consumers.items
+        for poll in consumer["polls"]
+        if poll["list_id"] == list_id
+    ]
+    return sorted(polls, key=lambda poll: -poll["lag_seconds"])
+
+
+async def _difference(visit: ConsoleVisit, path: str) -> Answer | None:
+    """What joined and left between the two versions of the address; None if it names none."""
+    before = visit.query("before")
+    until = visit.query("until")
+    if not before or not until:
+        return None
+    return await visit.get("observables", f"{path}/diff", before=before, after=until)
 
 
 async def _newest_changes(visit: ConsoleVisit, path: str) -> Answer:

@@ -21,7 +21,7 @@ async def show_operations(visit: ConsoleVisit) -> Response:
     states, enrichers, beats, datasets = await asyncio.gather(
         asyncio.gather(*(_state(visit, service, is_operator) for service in _SERVICES)),
         visit.get("observables", "/v1/enrichers"),
-        visit.get("scheduler", "/v1/beats"),
+        _beats(visit),
         visit.get("observables", "/v1/reference"),
     )
     partitions = [
@@ -40,6 +40,11 @@ async def show_operations(visit: ConsoleVisit) -> Response:
         beats=beats,
         datasets=datasets,
     )
+
+
+async def _beats(visit: ConsoleVisit) -> Answer | None:
+    """The Beats, for whoever may know of them."""
+    return await visit.get("scheduler", "/v1/beats") if visit.may("platform:reconcile") else None
 
 
 async def _state(visit: ConsoleVisit, service: ServiceName, is_operator: bool) -> dict[str, Any]:

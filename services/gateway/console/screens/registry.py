@@ -6,7 +6,9 @@ from services.gateway.console.screens import (
     administration,
     attack,
     channels,
+    digests,
     feeds,
+    inbox,
     lists,
     members,
     notifications,
@@ -18,6 +20,8 @@ from services.gateway.console.screens import (
     schedules,
     search,
     sign_in,
+    silences,
+    watchlists,
 )
 from services.gateway.console.visits import Screen
 
@@ -34,6 +38,10 @@ SCREENS: Final[list[Screen]] = [
     *attack.SCREENS,
     *rules.SCREENS,
     *channels.SCREENS,
+    *inbox.SCREENS,
+    *silences.SCREENS,
+    *digests.SCREENS,
+    *watchlists.SCREENS,
     *notifications.SCREENS,
     *lists.SCREENS,
     *schedules.SCREENS,
