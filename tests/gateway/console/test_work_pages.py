@@ -107,6 +107,12 @@ def test_a_list_is_made_explained_and_fetched_by_a_consumer(sign_in: SignIn) -> 
     assert page.status_code == 200
     assert "observable.score &gt;= 80" in page.text
     identity = path.rpartition("/")[2]
+    shown = text_of(page.text)
+    assert f"{browser.origin}/lists/TOKEN/hot.plain" in shown
+    assert "No tool fetches it yet." in shown
+    assert "Members" not in shown
+    compared = text_of(browser.get(path, params={"before": "0", "until": "0"}).text)
+    assert "Joined: 0" in compared
     issued = browser.post("/lists/consumers", name="firewall", list=identity)
     assert "The token shows this once." in text_of(issued.text)
     assert "firewall" in text_of(browser.get("/lists").text)

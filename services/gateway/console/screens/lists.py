@@ -30,7 +30,12 @@ async def show_list(visit: ConsoleVisit) -> Response:
     """One list: its entries now or at a moment, its tools, what changed, and why a value is in."""
     path = f"/v1/lists/{visit.place('list_id')}"
     value = visit.query("value")
-    document, entries, changes, why, formats, consumers, difference = await asyncio.gather(
+    tools = asyncio.gather(
+        visit.get("observables", "/v1/list-formats"),
+        visit.get("observables", "/v1/list-consumers", limit=1000),
+        _difference(visit, path),
+    )
+    document, entries, changes, why = await asyncio.gather(
         visit.get("observables", path),
         visit.get(
             "observables",
@@ -41,10 +46,8 @@ async def show_list(visit: ConsoleVisit) -> Response:
         ),
         _newest_changes(visit, path),
         _explanation(visit, path, value),
-        visit.get("observables", "/v1/list-formats"),
-        visit.get("observables", "/v1/list-consumers", limit=1000),
-        _difference(visit, path),
     )
+    formats, consumers, difference = await tools
     if document.refusal is not None:
         return visit.refused(document.refusal)
     url = visit.request.url

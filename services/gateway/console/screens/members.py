@@ -5,13 +5,14 @@ from typing import Final
 
 from starlette.responses import Response
 
-from services.gateway.console.api_client import Answer, Json
+from services.gateway.console.api_client import Answer, ApiRefusal, Json
 from services.gateway.console.visits import ConsoleVisit, Screen
-from shared.auth import Role
+from shared.auth import PERMISSIONS, Role
 from shared.errors import InvalidInput
 
 _PAGE: Final = 200
 _KEY_DAYS: Final = 90
+_KEY_FIELDS: Final = ("name", "role", "days", "networks", "scopes")
 _PATHS: Final = {
     "members": "/v1/members/",
     "invitations": "/v1/invitations/",
@@ -85,7 +86,10 @@ async def _access_page(visit: ConsoleVisit, answer: Answer | None) -> Response:
         keys=keys,
         form=visit.form,
         refusal=refusal,
+        is_beside=refusal is not None and refusal.is_beside(_KEY_FIELDS),
         key=answer.document["key"] if answer and not refusal else None,
+        days=_KEY_DAYS,
+        scopes=[name for name in PERMISSIONS if visit.may(name)],
         roles=[role.name for role in Role if role <= visit.principal.role],
     )
 
@@ -93,10 +97,23 @@ async def _access_page(visit: ConsoleVisit, answer: Answer | None) -> Response:
 async def make_key(visit: ConsoleVisit) -> Response:
     """Make an API key; it shows once."""
     form = visit.form
-    body: Json = {"name": form.text("name"), "role": form.text("role"), "days": _KEY_DAYS}
+    body: Json = {"name": form.text("name"), "role": form.text("role")}
+    try:
+        body["days"] = form.number("days", "Days") or _KEY_DAYS
+    except InvalidInput as error:
+        refusal = ApiRefusal("gateway", 422, error.code, error.message, "days")
+        return await _access_page(visit, Answer(refusal=refusal))
     if networks := form.words("networks"):
         body["networks"] = networks
+    if scopes := form.texts("scope"):
+        body["scopes"] = scopes
     return await _access_page(visit, await visit.post("gateway", "/v1/api-keys", body))
+
+
+async def rotate_key(visit: ConsoleVisit) -> Response:
+    """Replace a key by a new one, which shows once; the old one goes on for a day."""
+    path = f"/v1/api-keys/{visit.place('key_id')}/rotate"
+    return await _access_page(visit, await visit.post("gateway", path, {}))
 
 
 async def end_item(visit: ConsoleVisit) -> Response:
@@ -117,5 +134,6 @@ SCREENS: Final = [
     Screen("POST", "/administration/members/{person_id}", change_member),
     Screen("GET", "/access", show_access),
     Screen("POST", "/access", make_key),
+    Screen("POST", "/access/api-keys/{key_id}/rotate", rotate_key),
     Screen("POST", "/access/{kind}/{identity}/end", end_item),
 ]

@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.gateway.console.screens import (
+    account,
     administration,
     attack,
     channels,
@@ -46,6 +47,7 @@ SCREENS: Final[list[Screen]] = [
     *lists.SCREENS,
     *schedules.SCREENS,
     *operations.SCREENS,
+    *account.SCREENS,
     *members.SCREENS,
     *administration.SCREENS,
 ]
