@@ -94,3 +94,22 @@ def test_a_token_has_no_password(sign_in: Callable[..., Browser]) -> None:
     assert page.status_code == 200
     assert "You are here with a token" in text_of(page.text)
     assert "/account/password" not in page.text
+
+
+def test_a_provider_is_added_by_an_administrator_alone(sign_in: Callable[..., Browser]) -> None:
+    browser = sign_in(role="admin")
+    wrong = browser.post("/administration/providers", name="Ours", issuer="ftp:x", client_id="c")
+    assert wrong.status_code == 422
+    assert 'value="ftp:x"' in wrong.text
+    assert re.search(r'name="issuer"[^>]*aria-invalid="true"', wrong.text)
+    fields = {"name": "Ours", "issuer": "https://login.example.org", "client_id": "console"}
+    rule = {"claim": "groups", "value": "soc", "role": "viewer"}
+    saved = browser.post("/administration/providers", client_secret="hidden-word", **fields, **rule)
+    assert saved.headers["location"].endswith("?done=saved")
+    page = browser.get("/administration/providers").text
+    assert "groups = soc" in page
+    assert "hidden-word" not in page
+    path = re.search(r'action="/console(/administration/providers/[^"]+/delete)"', page)
+    assert path is not None
+    assert browser.post(path[1]).headers["location"].endswith("?done=deleted")
+    assert sign_in(role="analyst").get("/administration/providers").status_code == 403

@@ -17,6 +17,7 @@ from services.gateway.console.screens import (
     observables,
     operations,
     overview,
+    providers,
     rules,
     schedules,
     search,
@@ -49,5 +50,6 @@ SCREENS: Final[list[Screen]] = [
     *operations.SCREENS,
     *account.SCREENS,
     *members.SCREENS,
+    *providers.SCREENS,
     *administration.SCREENS,
 ]
