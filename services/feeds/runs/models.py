@@ -118,6 +118,15 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
+PUBLISHED_STATES: Final = (
+    RunState.APPLYING,
+    RunState.SUCCEEDED,
+    RunState.UNCONFIRMED,
+    RunState.UNCHANGED,
+)
+"""States of runs that have said what their document says."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
     """A document of a feed whose payload is stored.

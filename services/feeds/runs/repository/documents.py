@@ -1,21 +1,14 @@
 """SQL of the documents that a feed has said, by the runs that published them."""
 
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
-from services.feeds.runs.models import RESTORABLE_DAYS, RUN, RunState
-
-_PUBLISHED: Final = (
-    RunState.APPLYING,
-    RunState.SUCCEEDED,
-    RunState.UNCONFIRMED,
-    RunState.UNCHANGED,
-)
+from services.feeds.runs.models import PUBLISHED_STATES, RESTORABLE_DAYS, RUN
 
 
 class PublishedDocument(NamedTuple):
@@ -44,7 +37,9 @@ def published_documents(session: Session, feed_id: UUID) -> list[PublishedDocume
             RUN.c.queued_at,
             RUN.c.finished_at,
         )
-        .where(RUN.c.feed_id == feed_id, RUN.c.payload.is_not(None), RUN.c.state.in_(_PUBLISHED))
+        .where(
+            RUN.c.feed_id == feed_id, RUN.c.payload.is_not(None), RUN.c.state.in_(PUBLISHED_STATES)
+        )
         .ext(pg.distinct_on(RUN.c.payload))
         .order_by(RUN.c.payload, RUN.c.queued_at.desc(), RUN.c.id.desc())
         .subquery()

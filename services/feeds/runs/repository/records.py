@@ -14,6 +14,7 @@ from services.feeds.health.assessment import PastRun
 from services.feeds.quotas.limits import RUNS
 from services.feeds.runs.models import (
     AMENDMENTS,
+    PUBLISHED_STATES,
     RESTORABLE_DAYS,
     RUN,
     AppliedCounts,
@@ -26,7 +27,6 @@ from services.feeds.runs.models import (
 )
 from services.feeds.subscriptions.models import FEED
 from shared.errors import NotFound, RateExceeded
-from shared.frozen_tenants import is_frozen
 from shared.pagination import Page, paginate
 from shared.quotas import spend
 
@@ -243,7 +243,6 @@ def insert_due_runs(
     due = (
         sa.select(FEED.c.id, FEED.c.tenant, FEED.c.every_seconds, _NOW.label("time"))
         .where(FEED.c.enabled, FEED.c.url.is_not(None), FEED.c.next_run_at <= _NOW, ~has_open_run)
-        .where(~is_frozen(FEED.c.tenant))
         .order_by(FEED.c.next_run_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -275,7 +274,7 @@ def list_payloads(session: Session) -> set[str]:
     """Digests of payloads that may still be needed.
 
     Needed are those that a feed is at, that a run works on, that are younger than the feed's
-    retention, or that were taken back and may be restored.
+    retention, that were taken back and may be restored, or that a list would go back to.
     """
     may_be_restored = sa.and_(
         RUN.c.input == "retraction", RUN.c.queued_at > _NOW - timedelta(days=RESTORABLE_DAYS)
@@ -284,10 +283,29 @@ def list_payloads(session: Session) -> set[str]:
     of_runs = (
         sa.select(RUN.c.payload)
         .join(FEED, FEED.c.id == RUN.c.feed_id)
-        .where(sa.or_(is_young, _IS_OPEN, RUN.c.part.is_not(None), may_be_restored))
+        .where(sa.or_(is_young, _IS_OPEN, may_be_restored))
     )
-    query = of_runs.union(sa.select(FEED.c.payload))
+    query = of_runs.union(sa.select(FEED.c.payload), _documents_before())
     return {digest for digest in session.scalars(query) if digest is not None}
+
+
+def _documents_before() -> sa.Select[Any]:
+    """The document of each list before the one that it is at: a take-back goes back to it."""
+    before = (
+        sa.select(RUN.c.feed_id, RUN.c.payload)
+        .join(FEED, FEED.c.id == RUN.c.feed_id)
+        .where(
+            FEED.c.kind == "snapshot",
+            RUN.c.payload.is_not(None),
+            RUN.c.payload != FEED.c.payload,
+            RUN.c.input != "retraction",
+            RUN.c.state.in_(PUBLISHED_STATES),
+        )
+        .ext(pg.distinct_on(RUN.c.feed_id))
+        .order_by(RUN.c.feed_id, RUN.c.queued_at.desc(), RUN.c.id.desc())
+        .subquery()
+    )
+    return sa.select(before.c.payload)
 
 
 # What became of what was published
