@@ -27,6 +27,7 @@ from services.feeds.runs.models import (
 )
 from services.feeds.subscriptions.models import FEED
 from shared.errors import NotFound, RateExceeded
+from shared.frozen_tenants import is_frozen
 from shared.pagination import Page, paginate
 from shared.quotas import spend
 
@@ -243,6 +244,7 @@ def insert_due_runs(
     due = (
         sa.select(FEED.c.id, FEED.c.tenant, FEED.c.every_seconds, _NOW.label("time"))
         .where(FEED.c.enabled, FEED.c.url.is_not(None), FEED.c.next_run_at <= _NOW, ~has_open_run)
+        .where(~is_frozen(FEED.c.tenant))
         .order_by(FEED.c.next_run_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
