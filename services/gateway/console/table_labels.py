@@ -4,12 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_TABLE: Final = re.compile(r"<table\b.*?</table>", re.DOTALL)
-_HEAD: Final = re.compile(r"<thead\b.*?</thead>", re.DOTALL)
-_COLUMN: Final = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
-_ROW: Final = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
+_COLUMN: Final = re.compile(r"<th(?=[\s>])")
 _CELL: Final = re.compile(r"<t[dh](?=[\s>])")
-_TAG: Final = re.compile(r"<[^>]*>")
 
 
 def label_cells(page: str) -> str:
@@ -17,16 +13,19 @@ def label_cells(page: str) -> str:
 
     Templates have escaped what stands in cells, so that each `<td` is a cell.
     """
-    return _TABLE.sub(lambda match: _labelled(match[0]), page) if "<thead" in page else page
+    start, *tables = page.split("<table")
+    return "<table".join([start, *(_labelled(table) for table in tables)])
 
 
 def _labelled(table: str) -> str:
-    head = _HEAD.search(table)
-    if head is None:
+    head, head_end, rest = table.partition("</thead>")
+    body, body_end, after = rest.partition("</table>")
+    if not head_end or not body_end:
         return table
-    labels = [_text(column) for column in _COLUMN.findall(head[0])]
-    rows = _ROW.sub(lambda match: _labelled_row(match[0], labels), table[head.end() :])
-    return f"{table[: head.end()]}{rows}"
+    labels = [_text(column) for column in _COLUMN.split(head)[1:]]
+    start, *rows = body.split("<tr")
+    body = "<tr".join([start, *(_labelled_row(row, labels) for row in rows)])
+    return f"{head}{head_end}{body}{body_end}{after}"
 
 
 def _labelled_row(row: str, labels: Sequence[str]) -> str:
@@ -41,4 +40,6 @@ def _labelled_row(row: str, labels: Sequence[str]) -> str:
 
 def _text(column: str) -> str:
     """The words of a column's head; what is escaped stays so."""
-    return " ".join(_TAG.sub(" ", column).split()).replace('"', "&quot;")
+    parts = column.partition("</th>")[0].split("<")
+    words = " ".join(part.partition(">")[2] for part in parts)
+    return " ".join(words.split()).replace('"', "&quot;")
