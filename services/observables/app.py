@@ -20,6 +20,7 @@ from services.observables.reference.api import router as reference_router
 from services.observables.reports.api import router as reports_router
 from services.observables.reports.extraction_pool import ExtractionPool
 from services.observables.sightings.api import router as sightings_router
+from services.observables.source_values.api import router as source_values_router
 from services.observables.store.api import router as store_router
 from services.observables.taxii.api import router as collections_router
 from services.observables.taxii.protocol_api import router as taxii_router
@@ -42,6 +43,7 @@ ROUTERS = [
     reference_router,
     store_router,
     evidence_router,
+    source_values_router,
     lists_router,
     consumers_router,
     polling.router,

@@ -12,6 +12,7 @@ from services.observables.dissemination.membership.upkeep import check_entries
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.settings.service import reseal_keys
+from services.observables.source_values import service as source_values
 from services.observables.store import due_scores, expectations
 from services.observables.store.handlers import handle_finished, handle_observed
 from services.observables.taxii import list_writer, posts
@@ -53,5 +54,6 @@ SWEEPS: Final = [
     Sweep("list-consumers", 30.0, watch_consumers),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
     Sweep("followed-lists", list_writer.SWEEP_SECONDS, list_writer.follow_lists),
+    Sweep("source-values", source_values.SWEEP_SECONDS, source_values.refresh_bitmaps),
     Sweep("posted-objects", posts.SWEEP_SECONDS, posts.take_over_waiting),
 ]

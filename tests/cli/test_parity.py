@@ -190,6 +190,10 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables GET /v1/collections/{collection_id}": Verb("collections show"),
     "observables PATCH /v1/collections/{collection_id}": Verb("collections change", COLLECTION),
     "observables DELETE /v1/collections/{collection_id}": Verb("collections delete"),
+    "observables GET /v1/source-values": Verb("observables values"),
+    "observables PUT /v1/sources/{source_id}/cost": Verb(
+        "observables cost", {"source_id": "source", "yearly_cost": "amount"}
+    ),
     "observables GET /v1/source-pairs": Verb("observables copies"),
     "observables GET /v1/source-quality": Verb("observables quality"),
     "observables GET /v1/evidence-policy": Verb("observables learning"),

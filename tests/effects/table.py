@@ -99,6 +99,8 @@ _OBSERVABLES = [
      lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/apply")),
     ("PUT", "/v1/evidence-policy", "evidence.policy",
      lambda _: Call("/v1/evidence-policy", json={"applies_learning": True})),
+    ("PUT", "/v1/sources/{source_id}/cost", "sources.set_cost",
+     lambda w: Call(f"/v1/sources/{w.source()}/cost", json={"yearly_cost": 12_000})),
     ("POST", "/v1/collections", "collections.create",
      lambda _: Call("/v1/collections", json={"title": uuid4().hex, "is_writable": True})),
     ("PATCH", "/v1/collections/{collection_id}", "collections.change",

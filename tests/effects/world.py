@@ -167,6 +167,17 @@ class World:
         self.execute("UPDATE feeds.feed SET payload = %s WHERE id = %s", payload, feed)
         return str(feed)
 
+    def source(self) -> str:
+        """The id of a source of the owner's."""
+        identity = uuid4()
+        self.execute(
+            "INSERT INTO observables.source (tenant, id, name, reliability) "
+            "VALUES (%s, %s, 'a source', 80)",
+            OWNER,
+            identity,
+        )
+        return str(identity)
+
     def published_run(self, *, is_retracted: bool = False) -> str:
         """The id of a run that has published its document, or has taken it back."""
         feed = self.uploaded_feed()

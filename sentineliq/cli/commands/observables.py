@@ -13,6 +13,7 @@ from sentineliq.cli.client.stored_values import resolve_id
 from sentineliq.cli.commands.lookup import look_up
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.parameters import AsOf, Type
+from shared.errors import NotFound
 
 observables = CommandGroup("Observables: search, list, count, explain.")
 observables.command("lookup")(look_up)
@@ -42,6 +43,10 @@ _SOURCE_COLUMNS: Final = ("name", "tenant", "observables", "reliability", "tlp",
 _QUALITY_COLUMNS: Final = (
     *("source", "type", "right_count", "wrong_count"),
     *("stated", "learned", "low", "high", "is_applied"),
+)
+_VALUE_COLUMNS: Final = (
+    *("name", "observables", "unique", "unique_share", "first", "lead_seconds", "lag_seconds"),
+    *("fresh_week", "harmless", "false_positives", "sightings", "yearly_cost", "cost_per_unique"),
 )
 _COPY_COLUMNS: Final = (
     "copier",
@@ -200,6 +205,47 @@ def list_sources(ctx: Context) -> None:
     rows = [tuple(map(document.get, _SOURCE_COLUMNS)) for document in documents]
     empty = "no source has said anything yet"
     ctx.obj.answer(documents, output.table(_SOURCE_COLUMNS, rows, empty=empty))
+
+
+@observables.command("values")
+def report_values(ctx: Context) -> None:
+    """Report what sources are worth: what each alone lists, who is first, what they cost.
+
+    With --json: the overlap of each two sources as well.
+    """
+    report = ctx.obj.client.get("observables", "/v1/source-values")
+    rows = [tuple(map(source.get, _VALUE_COLUMNS)) for source in report["sources"]]
+    table = output.table(_VALUE_COLUMNS, rows, empty="no source has said anything yet")
+    ctx.obj.answer(report, f"{table}\n{_cover_sentence(report)}")
+
+
+@observables.command("cost")
+def set_cost(
+    ctx: Context,
+    source: Annotated[str, typer.Argument(help="The source's name or id.")],
+    amount: Annotated[float, typer.Argument(min=0, help="What it costs in a year.")],
+    *,
+    currency: Annotated[str, typer.Option(help="Of ISO 4217.")] = "EUR",
+) -> None:
+    """State what a source costs in a year, for the report of values."""
+    sources = ctx.obj.client.get("observables", "/v1/sources")
+    matches = [entry["id"] for entry in sources if source in (entry["id"], entry["name"])]
+    if not matches:
+        raise NotFound(f"There is no source {source}.")
+    path = f"/v1/sources/{matches[0]}/cost"
+    body = {"yearly_cost": amount, "currency": currency}
+    document = ctx.obj.client.put("observables", path, body)
+    ctx.obj.answer(document, output.details(document))
+
+
+def _cover_sentence(report: Json) -> str:
+    """How many sources list most of what all list."""
+    cover = report["cover"]
+    if not cover["sources"]:
+        return "Nothing is listed."
+    share = 100 * cover["reached"][-1] / report["observables"]
+    names = ", ".join(cover["sources"])
+    return f"{share:.1f} % of {report['observables']:,} observables are in: {names}"
 
 
 @observables.command("copies")

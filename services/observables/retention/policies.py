@@ -102,6 +102,11 @@ POLICIES: Final = (
     ),
     RetentionPolicy(table="source_quality", reason="A row for each source and type of observable."),
     RetentionPolicy(table="evidence_policy", reason="One row for each tenant that has decided."),
+    RetentionPolicy(
+        table="observable_number", reason="One row for each observable that a source asserts."
+    ),
+    RetentionPolicy(table="source_bitmap", reason="One row for each source and bucket."),
+    RetentionPolicy(table="source_cost", reason="What a tenant states of a source; one row each."),
     RetentionPolicy(table="dissemination_list", reason="It stays until its tenant deletes it."),
     RetentionPolicy(
         table="list_entry", reason="What lists have at present; it goes when it matches no more."

@@ -1,0 +1,1 @@
+"""What sources are worth: what each alone says, what they share, who is first, what they cost."""
