@@ -18,6 +18,8 @@ COVERED_SHARE: Final = 0.95
 _MOST_TRIALS: Final = 20_000
 """Sets of sources that are tried for a smaller one than the greedy choice."""
 
+_TIME_BITS: Final = 32
+
 Numbers = NDArray[np.int64]
 
 
@@ -82,7 +84,7 @@ class Cover:
 def overlaps(listings: Sequence[Listing]) -> list[list[int]]:
     """How many observables each two sources share; in the diagonal, how many each lists."""
     size = len(listings)
-    matrix = [[0] * size for _ in range(size)]
+    matrix: list[list[int]] = np.zeros((size, size), np.int64).tolist()
     for row, first in enumerate(listings):
         matrix[row][row] = len(first.members)
         for column in range(row + 1, size):
@@ -138,16 +140,18 @@ class _Order:
         if not numbers.size:
             return
         times = _joined([listing.times for listing in listings])
-        places = np.repeat(np.arange(size), [listing.numbers.size for listing in listings])
-        order = np.lexsort((times, numbers))
+        lengths = [listing.numbers.size for listing in listings]
+        places = np.repeat(np.arange(size, dtype=np.uint16), lengths)
+        # The lists are sorted already, mostly: a stable sort merges them.
+        order = np.argsort((numbers << _TIME_BITS) | times, kind="stable")
         self._count(numbers[order], times[order], places[order], size)
 
     def count_unique(self, place: int) -> int:
         """How many observables only this source lists."""
         return int(self._unique[place])
 
-    def _count(self, numbers: Numbers, times: Numbers, places: Numbers, size: int) -> None:
-        is_start = np.ones(numbers.size, bool)
+    def _count(self, numbers: Numbers, times: Numbers, places: NDArray[Any], size: int) -> None:
+        is_start = np.full(numbers.size, fill_value=True)
         is_start[1:] = numbers[1:] != numbers[:-1]
         starts = np.flatnonzero(is_start)
         counts = np.diff(np.append(starts, numbers.size))
@@ -165,7 +169,7 @@ def _joined(parts: Sequence[Numbers]) -> Numbers:
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
-def _by_place(places: Numbers, values: Numbers, size: int) -> list[Numbers]:
+def _by_place(places: NDArray[Any], values: Numbers, size: int) -> list[Numbers]:
     """Values by the source that they belong to."""
     order = np.argsort(places, kind="stable")
     ends = np.searchsorted(places[order], np.arange(1, size))
