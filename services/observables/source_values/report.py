@@ -108,19 +108,23 @@ def figures_of(listings: Sequence[Listing], now: int, ages: Sequence[int]) -> li
         ages: of what counts as fresh, in seconds.
     """
     order = _Order(listings)
-    return [
-        SourceFigures(
-            observables=len(listing.members),
-            unique=order.count_unique(place),
-            shared=len(listing.members) - order.count_unique(place),
-            first=order.leads[place].size,
-            lead_seconds=_median(order.leads[place]),
-            lag_seconds=_median(order.lags[place]),
-            harmless=len(listing.harmless),
-            fresh={age: int((listing.times >= now - age).sum()) for age in ages},
-        )
-        for place, listing in enumerate(listings)
-    ]
+    return [_figures(order, place, listing, now, ages) for place, listing in enumerate(listings)]
+
+
+def _figures(
+    order: "_Order", place: int, listing: Listing, now: int, ages: Sequence[int]
+) -> SourceFigures:
+    unique = order.count_unique(place)
+    return SourceFigures(
+        observables=len(listing.members),
+        unique=unique,
+        shared=len(listing.members) - unique,
+        first=order.leads[place].size,
+        lead_seconds=_median(order.leads[place]),
+        lag_seconds=_median(order.lags[place]),
+        harmless=len(listing.harmless),
+        fresh={age: int((listing.times >= now - age).sum()) for age in ages},
+    )
 
 
 class _Order:
