@@ -13,7 +13,7 @@ from services.observables.source_values.service import refresh_bitmaps
 from shared.database import PLATFORM, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
-from shared.stix import Observable, bucket
+from shared.stix import bucket, observable_uuid
 from tests.observables.conftest import after, chunk, handle
 
 ClientFor = Callable[..., TestClient]
@@ -43,8 +43,8 @@ def say(own: Database, number: int, values: Any, at: str, **more: Any) -> None:
     for kind, entries in enumerate((values, more.pop("gone", ()))):
         for value in entries:
             indicator = address(value)
-            identity = Observable(indicator.type, indicator.value).id
-            place = buckets.setdefault(bucket(identity[-36:]), ([], []))
+            identity = UUID(bytes=observable_uuid(indicator.type, indicator.value))
+            place = buckets.setdefault(bucket(str(identity)), ([], []))
             place[kind].append(indicator)
     run = uuid4()
     tenant = more.pop("tenant", "acme")
