@@ -56,8 +56,8 @@ _NUMBER: Final = sa.text(
 _ASSERTED: Final = sa.text(
     "SELECT a.source_id, "  # noqa: S608  # constants
     "string_agg(int4send(n.number), '' ORDER BY n.number), "
-    "string_agg(int4send(greatest(extract(epoch FROM a.first_seen), 0)::bigint::int), '' "
-    "ORDER BY n.number), "
+    "string_agg(int4send(greatest(least(extract(epoch FROM a.first_seen), 2147483647), 0)::int), "
+    "'' ORDER BY n.number), "
     "string_agg(int4send(n.number), '' ORDER BY n.number) "
     "FILTER (WHERE o.context::text ~ :harmless) "
     "FROM assertion a JOIN observable_number n ON n.id = a.observable_id "
