@@ -171,8 +171,8 @@ class World:
         """The id of a source of the owner's."""
         identity = uuid4()
         self.execute(
-            "INSERT INTO observables.source (tenant, id, name, reliability) "
-            "VALUES (%s, %s, 'a source', 80)",
+            "INSERT INTO observables.source (tenant, id, name, reliability, tlp) "
+            "VALUES (%s, %s, 'a source', 80, 'green')",
             OWNER,
             identity,
         )
