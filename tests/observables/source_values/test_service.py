@@ -131,7 +131,7 @@ def test_false_positives_and_sightings_are_counted(own: Database, client_for: Cl
     client = client_for("observables")
     for kind, number in (("false-positive", 1), ("false-positive", 1), ("seen", 2)):
         sighting = {"value": address(number).value, "kind": kind}
-        client.post("/v1/sightings", json=[sighting]).raise_for_status()
+        client.post("/v1/sightings", json={"sightings": [sighting]}).raise_for_status()
     (source,) = report(client)["sources"]
     assert (source["false_positives"], source["sightings"]) == (1, 1)
 
