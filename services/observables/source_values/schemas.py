@@ -13,7 +13,7 @@ class SourceCost(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     yearly_cost: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="in a year")
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field(
+    currency: Annotated[str, Field(max_length=3, pattern=r"^[A-Z]{3}$")] = Field(
         "EUR", description="of ISO 4217, such as EUR"
     )
 
