@@ -41,11 +41,30 @@ CONSUMED: Final[dict[str, tuple[str, ...]]] = {
         "notifications.delivered.v1",
         _REVOKED,
     ),
+<<<<<<< HEAD
     "mitre": (_REVOKED,),
     "scheduler": (_REVOKED,),
     "gateway": (),
+=======
+    "mitre": (),
+    "scheduler": (),
+    "gateway": (
+        "feeds.finished.v1",
+        "feeds.health.v1",
+        "observables.changed.v1",
+        "observables.applied.v1",
+        "observables.enriched.v1",
+        "observables.trending.v1",
+        "observables.lists.v1",
+        "notifications.delivered.v1",
+        "mitre.released.v1",
+        "scheduler.fired.v1",
+    ),
+>>>>>>> 536b95e1 (Tell pages of the console what is new since they were made)
 }
-"""The topics that a service reads: its subscriptions, and what its trends and policies look at."""
+"""The topics that a service reads: its subscriptions, and what its trends and policies look at.
+
+Of the gateway: what pages of the console hear (`services.gateway.console.live_events`)."""
 
 _AUDIT: Final = "audit.recorded.v1"
 _GROUPS: Final = {

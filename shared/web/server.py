@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -40,7 +40,8 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
         notify: called when the server listens.
 
     An app whose `state.reads_strangers` is true gets the bodies of requests without a token, and
-    one with `state.tls_files` is served over TLS.
+    one with `state.tls_files` is served over TLS. The functions in `state.endings` end answers that
+    have no end of their own, when the process is to end.
     """
     gateways = believed_gateways(app, settings)
     tls: TlsFiles | None = getattr(app.state, "tls_files", None)
@@ -68,7 +69,7 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
         ssl_keyfile=tls.key if tls else None,
         loop="uvloop",
     )
-    _Server(config, table, notify).run()
+    _Server(config, table, notify, getattr(app.state, "endings", ())).run()
 
 
 def believed_gateways(app: FastAPI, settings: Settings) -> list[str]:
@@ -87,9 +88,14 @@ def _is_welcome(_headers: Headers) -> bool:
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, table: ConnectionTable, notify: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        table: ConnectionTable,
+        notify: Callable[[], None],
+        endings: Sequence[Callable[[], None]],
     ) -> None:
         super().__init__(config)
+        self._endings = endings
         self._table = table
         self._notify = notify
 
@@ -98,6 +104,11 @@ class _Server(uvicorn.Server):
         if self.started:
             asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check_times)
             self._notify()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for end in self._endings:
+            end()
+        await super().shutdown(sockets)
 
     def _check_times(self) -> None:
         loop = asyncio.get_running_loop()

@@ -17,17 +17,19 @@ from services.gateway.console.api_client import ApiRefusal, ServiceApis
 from services.gateway.console.assets import asset_response
 from services.gateway.console.forms import FormFields, read_form
 from services.gateway.console.identity import IdentityDoor
+from services.gateway.console.live_stream import LiveDoor
 from services.gateway.console.pages import environment_of, render
 from services.gateway.console.preferences import read_preferences
 from services.gateway.console.screens.registry import OPEN_SCREENS, SCREENS
 from services.gateway.console.security import HEADERS, is_same_origin
 from services.gateway.console.sessions import ConsoleSession, SessionCookies, start_session
-from services.gateway.console.visits import ConsoleVisit, Screen
+from services.gateway.console.visits import ConsoleVisit, Screen, make_request_id
 from shared.database import Database
 from shared.errors import Forbidden, SentinelIQError
 from shared.keys import keys_of
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
+from shared.token_registry import TokenRegistry
 
 log = get_logger(__name__)
 
@@ -43,13 +45,18 @@ class Console:
     Args:
         settings: addresses of the services, and the keys.
         database: the gateway's, for identity alone.
+        registry: of revoked tokens; None leaves them to the services.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._identity = IdentityDoor(settings, database)
+    def __init__(
+        self, settings: Settings, database: Database, registry: TokenRegistry | None = None
+    ) -> None:
+        self._identity = IdentityDoor(settings, database, registry)
+        self.live = LiveDoor(settings, self._identity)
         self.apis = ServiceApis(settings)
         self._cookies = SessionCookies(keys_of(settings))
         routes = [Route(f"{BASE}/assets/{{digest}}/{{name}}", _asset)]
+        routes += [Route(f"{BASE}/live", self._listen)]
         routes += [self._route(screen, is_open=screen in OPEN_SCREENS) for screen in SCREENS]
         app = Starlette(
             routes=routes,
@@ -84,6 +91,15 @@ class Console:
         if visit.next_session or session is None:
             self._cookies.write(request, response, visit.next_session or visit.session)
         return _protected(response, visit.request_id)
+
+    async def _listen(self, request: Request) -> Response:
+        """A stream of changes; who has not signed in is told so, since a script cannot follow."""
+        session = await self._admitted(request, self._cookies.read(request))
+        try:
+            response = self.live.answer(request, session)
+        except SentinelIQError as error:
+            response = Response(status_code=error.status)
+        return _protected(response, make_request_id())
 
     async def _admitted(self, request: Request, session: ConsoleSession | None) -> ConsoleSession:
         """The session of a request, and who it belongs to now."""
@@ -171,6 +187,7 @@ class _ConsoleDoor:
             try:
                 await self._app(scope, receive, send)
             finally:
+                await self._console.live.close()
                 await self._console.apis.close()
         elif scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -190,4 +207,6 @@ def add_console(app: FastAPI, settings: Settings, database: Database) -> None:
         settings: addresses of the services, and the keys.
         database: the gateway's.
     """
-    app.add_middleware(_ConsoleDoor, console=Console(settings, database))
+    console = Console(settings, database, app.state.token_registry)
+    app.state.endings = [console.live.end_streams]
+    app.add_middleware(_ConsoleDoor, console=console)

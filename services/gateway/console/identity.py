@@ -1,6 +1,8 @@
 """The console's door to identity: signing in, and who a session or token belongs to now."""
 
 import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -9,14 +11,15 @@ from pydantic import ValidationError
 from services.gateway import NAME
 from services.gateway.access.gate import IdentityGate
 from services.gateway.sessions.cookies import BROWSER_PREFIX, COOKIE
-from services.gateway.sessions.service import Device, end_by_secret
+from services.gateway.sessions.service import Device, end_by_secret, find_owner
 from services.gateway.sign_in.schemas import LinkAcceptance, LinkBody, LinkView, SignInBody
 from services.gateway.sign_in.service import accept_link, sign_in, view_link
 from shared.auth import Principal
-from shared.database import Database
+from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, SentinelIQError
 from shared.keys import keys_of
 from shared.settings import Settings
+from shared.token_registry import TokenRegistry
 
 _PLACES: Final = {"cookie": b"cookie", "token": b"authorization"}
 
@@ -57,12 +60,15 @@ class IdentityDoor:
     Args:
         settings: the keys, and the installation's address.
         database: the gateway's.
+        registry: of revoked tokens; None leaves them to the services that get them.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, registry: TokenRegistry | None = None
+    ) -> None:
         self._keys = keys_of(settings)
         self._database = database
-        self._gate = IdentityGate(self._keys, database, settings.service_url(NAME))
+        self._gate = IdentityGate(self._keys, database, settings.service_url(NAME), registry)
 
     async def admit(self, credential: str, address: str) -> Admission | None:
         """Find out who a credential belongs to; None if it has ended, or is of nobody.
@@ -80,6 +86,32 @@ class IdentityDoor:
             return await self._gate.admit("GET", [header], address)
         except SentinelIQError:
             return None
+
+    async def review(self, credentials: Collection[str]) -> dict[str, Principal]:
+        """Find out whose credentials are still good; those that have ended are left out.
+
+        Nobody uses a session by this: one whose page is merely open ends when it is due.
+
+        Args:
+            credentials: secrets of sessions, and tokens.
+        """
+        secrets = [each for each in credentials if each.startswith(BROWSER_PREFIX)]
+        present = await asyncio.to_thread(self._review_sessions, secrets) if secrets else {}
+        for token in credentials:
+            admission = None if token in secrets else await self.admit(token, "")
+            if admission is not None:
+                present[token] = admission.principal
+        return present
+
+    def _review_sessions(self, secrets: Sequence[str]) -> dict[str, Principal]:
+        present = {}
+        with self._database.transaction(PLATFORM) as session:
+            for secret in secrets:
+                with suppress(SentinelIQError):
+                    owner = find_owner(session, secret)
+                    choice = owner.act_in(None)
+                    present[secret] = Principal(owner.person.login, choice.tenant, choice.role)
+        return present
 
     async def sign_in(self, form: SignInForm, device: Device) -> str:
         """Begin a session; return its secret.

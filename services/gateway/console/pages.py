@@ -16,6 +16,7 @@ from services.gateway.console.addresses import page_address
 from services.gateway.console.assets import asset_path
 from services.gateway.console.figures import Figures, clipped, defanged, read_moment
 from services.gateway.console.languages import LANGUAGES, locale_of, translations_of
+from services.gateway.console.live_events import live_subject, live_topics
 from services.gateway.console.preferences import DENSITIES, THEMES
 
 FOLDER: Final = Path(__file__).parent / "templates"
@@ -94,6 +95,8 @@ def make_environment(language: str, translations: Any) -> Environment:
         url=page_address,
         asset=lambda name: page_address(asset_path(name)),
         tone=vocabulary.tone,
+        live_topics=live_topics,
+        live_subject=live_subject,
         LANGUAGES=LANGUAGES,
         THEMES=THEMES,
         DENSITIES=DENSITIES,

@@ -1,8 +1,10 @@
 """One request of a person to the console: who they are, what they want, how it is shown."""
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment
@@ -41,6 +43,7 @@ class ConsoleVisit:
         identity: signs people in, and lets them in.
         request_id: names this request in the logs of every service that it reaches.
         form: what was sent with a POST.
+        began_at: milliseconds since 1970: what happens later is new to the page.
     """
 
     request: Request
@@ -51,6 +54,7 @@ class ConsoleVisit:
     identity: IdentityDoor
     request_id: str = field(default_factory=make_request_id)
     form: FormFields = field(default_factory=FormFields)
+    began_at: int = field(default_factory=lambda: int(time.time() * 1000))
 
     @property
     def principal(self) -> Principal:
@@ -58,6 +62,11 @@ class ConsoleVisit:
         principal = self.session.principal
         assert principal is not None  # noqa: S101  # screens are reached by who has signed in
         return principal
+
+    @property
+    def browser_name(self) -> str:
+        """What stands for this sign-in in the browser, where a script may read it."""
+        return sha256(f"live:{self.session.form_secret}".encode()).hexdigest()[:16]
 
     @property
     def next_session(self) -> ConsoleSession | None:
