@@ -178,8 +178,14 @@ class LiveHub:
         """End all streams, so that the process can end; their pages open them at its successor."""
         for stream in self.streams:
             stream.end("stopped")
+
+    async def stop(self) -> None:
+        """End all streams, and stop reading."""
+        self.end_all()
         if self._reader is not None:
             self._reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reader
             self._reader = None
 
     def _begin(self) -> None:

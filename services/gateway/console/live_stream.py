@@ -75,7 +75,7 @@ class LiveDoor:
 
     async def close(self) -> None:
         """End what runs beside the requests."""
-        self._hub.end_all()
+        await self._hub.stop()
         if self._review is not None:
             self._review.cancel()
             with suppress(asyncio.CancelledError):

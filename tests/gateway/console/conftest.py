@@ -30,6 +30,7 @@ class Servers:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._resumed = threading.Event()
         self._servers: list[tuple[uvicorn.Server, asyncio.Future[None]]] = []
 
     def __enter__(self) -> Self:
@@ -65,8 +66,18 @@ class Servers:
             server.should_exit = True
             await task
 
+    def pause(self) -> None:
+        """Freeze all servers: their connections stay, and nothing is answered."""
+        self._resumed.clear()
+        self._loop.call_soon_threadsafe(self._resumed.wait, 60)
+
+    def resume(self) -> None:
+        """Let all servers go on."""
+        self._resumed.set()
+
     def close(self, console: Console) -> None:
-        """Close the console's connections to the APIs."""
+        """Close the console's connections to the APIs and to Kafka."""
+        asyncio.run_coroutine_threadsafe(console.live.close(), self._loop).result(30)
         asyncio.run_coroutine_threadsafe(console.apis.close(), self._loop).result(10)
 
 

@@ -30,7 +30,8 @@ export class LiveChanges extends HTMLElement implements Listener {
   }
 
   onState(state: State): void {
-    if (state === "live") this.show(this.count ? "new" : "");
+    this.dataset.stream = state;
+    if (state === "live" || state === "opening") this.show(this.count ? "new" : "");
     else this.show(state);
   }
 
@@ -47,7 +48,6 @@ export class LiveChanges extends HTMLElement implements Listener {
     const template = this.querySelector("template");
     if (!place || !template) return;
     this.shown = name;
-    this.dataset.shown = name;
     const part = name ? template.content.querySelector(`[data-state="${name}"]`)?.cloneNode(true) : null;
     place.replaceChildren(...(part ? [part] : []));
     const counter = place.querySelector("[data-count]");

@@ -6,7 +6,7 @@ export interface Change {
   subjects: string[];
 }
 
-export type State = "live" | "lost" | "away" | "ended" | "gap";
+export type State = "opening" | "live" | "lost" | "away" | "ended" | "gap";
 
 export interface Listener {
   onState(state: State): void;
@@ -25,7 +25,7 @@ export class LiveSource {
   private since: string;
   private readonly heard = new Set<string>();
   private readonly timer: number;
-  state: State = "live";
+  state: State = "opening";
 
   constructor(private readonly address: string, since: string, private readonly listener: Listener) {
     this.since = since;
@@ -50,7 +50,9 @@ export class LiveSource {
         if (this.state === "lost") this.change("live");
         act(event as MessageEvent<string>);
       });
-    hear("hello", () => undefined);
+    hear("hello", () => {
+      if (this.state === "opening") this.change("live");
+    });
     hear("pulse", () => undefined);
     hear("back", () => this.change("live"));
     hear("away", () => this.change("away"));
