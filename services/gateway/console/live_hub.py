@@ -221,8 +221,9 @@ class LiveHub:
         partitions = await self._partitions()
         consumer.assign(partitions)
         async with running(consumer):
-            starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
+            # The ends first: what comes between the two questions is behind them.
             ends = await consumer.end_offsets(partitions)
+            starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
             for partition in partitions:
                 start = starts[partition]
                 consumer.seek(partition, start.offset if start is not None else ends[partition])
