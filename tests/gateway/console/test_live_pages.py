@@ -55,8 +55,13 @@ def listening(context: BrowserContext, reports: list[str], path: str = "/feeds")
     page.on("console", lambda entry: reports.append(entry.text) if entry.type == "error" else None)
     page.on("pageerror", lambda error: reports.append(str(error)))
     page.goto(f"/console{path}")
-    page.wait_for_function("document.querySelector('live-changes')?.dataset.stream === 'live'")
+    expect_stream(page)
     return page
+
+
+def expect_stream(page: Page) -> None:
+    """Wait for the stream by an attribute: the policy lets no script evaluate a text."""
+    expect(page.locator("live-changes")).to_have_attribute("data-stream", "live", timeout=20_000)
 
 
 def test_what_is_new_is_counted_in_all_tabs_and_shown_on_demand(
@@ -74,8 +79,8 @@ def test_what_is_new_is_counted_in_all_tabs_and_shown_on_demand(
         expect(tab.get_by_role("button", name="7 new")).to_be_visible(timeout=10_000)
     tabs[0].get_by_role("button", name="7 new").focus()
     tabs[0].keyboard.press("Enter")
-    tabs[0].wait_for_function("document.querySelector('live-changes')?.dataset.stream === 'live'")
     expect(tabs[0].get_by_role("button", name="7 new")).to_have_count(0)
+    expect_stream(tabs[0])
     publish(settings, "feeds", health("acme"))
     expect(tabs[0].get_by_role("button", name="1 new")).to_be_visible(timeout=10_000)
     expect(tabs[7].get_by_role("button", name="8 new")).to_be_visible(timeout=10_000)

@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from services.gateway.console.live_events import LIVE_TOPICS
 from shared.events import CATALOGUE
 from shared.kafka.logins import ITERATIONS
 from shared.kafka.rights import (
@@ -18,8 +19,11 @@ from shared.kafka.rights import (
 from shared.keys import OPERATOR
 from shared.settings import SERVICES
 
-LOOKED_AT = {"observables": {"observables.enriched.v1"}}
-"""Topics that a service reads beside its subscriptions: the trends count enrichers' answers."""
+LOOKED_AT = {"observables": {"observables.enriched.v1"}, "gateway": set(LIVE_TOPICS)}
+"""Topics that a service reads beside its subscriptions.
+
+The trends count enrichers' answers; pages of the console hear what is new.
+"""
 
 
 @pytest.mark.parametrize("service", SERVICES)
