@@ -41,13 +41,8 @@ CONSUMED: Final[dict[str, tuple[str, ...]]] = {
         "notifications.delivered.v1",
         _REVOKED,
     ),
-<<<<<<< HEAD
     "mitre": (_REVOKED,),
     "scheduler": (_REVOKED,),
-    "gateway": (),
-=======
-    "mitre": (),
-    "scheduler": (),
     "gateway": (
         "feeds.finished.v1",
         "feeds.health.v1",
@@ -60,7 +55,6 @@ CONSUMED: Final[dict[str, tuple[str, ...]]] = {
         "mitre.released.v1",
         "scheduler.fired.v1",
     ),
->>>>>>> 536b95e1 (Tell pages of the console what is new since they were made)
 }
 """The topics that a service reads: its subscriptions, and what its trends and policies look at.
 
