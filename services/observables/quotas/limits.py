@@ -11,6 +11,10 @@ BULK_REQUESTS: Final = Quota(
 )
 COLLECTIONS: Final = Quota("collections", 200, "collections", count=repository.count_collections)
 LISTS: Final = Quota("lists", 100, "lists", count=repository.count_lists)
+LIST_ENTRIES: Final = Quota(
+    "list-entries", 20_000_000, "entries of lists", count=repository.count_entries
+)
+"""Asked when a list is filled. What joins later by events is not refused: a blocklist follows."""
 LIST_CONSUMERS: Final = Quota(
     "list-consumers", 1_000, "consumers of lists", count=repository.count_consumers
 )
@@ -26,6 +30,7 @@ QUOTAS: Final = (
     BULK_REQUESTS,
     COLLECTIONS,
     LISTS,
+    LIST_ENTRIES,
     LIST_CONSUMERS,
     PROTECTED_VALUES,
     POSTED_OBJECTS,

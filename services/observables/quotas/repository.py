@@ -16,6 +16,10 @@ _COUNT_LISTS: Final = sa.text("SELECT count(*) FROM dissemination_list WHERE ten
 _COUNT_CONSUMERS: Final = sa.text("SELECT count(*) FROM list_consumer WHERE tenant = :tenant")
 _COUNT_PROTECTED: Final = sa.text("SELECT count(*) FROM protected_value WHERE tenant = :tenant")
 
+_COUNT_ENTRIES: Final = sa.text(
+    "SELECT coalesce(sum(members), 0) FROM dissemination_list WHERE tenant = :tenant"
+)
+
 
 def count_bulk(session: Session, tenant: str) -> int:
     """The number of a tenant's requests that have open jobs."""
@@ -25,6 +29,11 @@ def count_bulk(session: Session, tenant: str) -> int:
 def count_collections(session: Session, tenant: str) -> int:
     """The number of a tenant's collections."""
     return int(session.scalars(_COUNT_COLLECTIONS, {"tenant": tenant}).one())
+
+
+def count_entries(session: Session, tenant: str) -> int:
+    """The number of members of all lists of a tenant together."""
+    return int(session.scalars(_COUNT_ENTRIES, {"tenant": tenant}).one())
 
 
 def count_lists(session: Session, tenant: str) -> int:

@@ -111,6 +111,10 @@ POLICIES: Final = (
     RetentionPolicy(
         table="list_entry", reason="What lists have at present; it goes when it matches no more."
     ),
+    RetentionPolicy(table="list_fill", reason="One row for each list that is being filled."),
+    RetentionPolicy(
+        table="list_fill_change", reason="Notes for a fill; it takes them when it ends."
+    ),
     LIST_CHANGES,
     RetentionPolicy(table="protected_value", reason="It stays until its tenant deletes it."),
     RetentionPolicy(table="list_consumer", reason="It stays until its tenant deletes it."),

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from services.observables.dissemination.membership import fill
 from services.observables.dissemination.membership.repository import changes
 from services.observables.dissemination.membership.upkeep import check_entries
-from services.observables.dissemination.retries import RetrySchedule
 from shared.errors import Unavailable
 from tests.observables.conftest import OTHER, after
 from tests.observables.dissemination.conftest import Lists, address
@@ -54,7 +53,6 @@ def test_a_list_that_cannot_be_filled_is_not_tried_at_once_again(
         attempts.append(1)
         raise Unavailable("The statement takes too long.")
 
-    monkeypatch.setattr(fill, "_RETRIES", RetrySchedule())
     with monkeypatch.context() as patch:
         patch.setattr(fill.fills, "stage", fail)
         assert [fill.fill_lists(lists.own) for _ in range(3)] == [0, 0, 0]

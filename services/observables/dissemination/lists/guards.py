@@ -177,6 +177,11 @@ def read_protected(text: str) -> str:
         ) from None
 
 
+def is_network(value: str) -> bool:
+    """Whether a protected value is a network; otherwise it is a name."""
+    return _network(value) is not None
+
+
 def protected_of(values: Iterable[str]) -> ProtectedValues:
     """Names and networks of stored values."""
     names = set()

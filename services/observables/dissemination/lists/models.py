@@ -40,6 +40,9 @@ LIST: Final = sa.Table(
     sa.Column("revision", sa.BigInteger),
     sa.Column("filled_revision", sa.BigInteger),
     sa.Column("fill_error", sa.Text),
+    sa.Column("fill_failures", sa.Integer),
+    sa.Column("failed_revision", sa.BigInteger),
+    sa.Column("fill_again_at", _TIME),
     sa.Column("created_at", _TIME),
     sa.Column("updated_at", _TIME),
     sa.Column("created_by", sa.Text),
@@ -109,6 +112,7 @@ class ListRow(NamedTuple):
         revision: grows when the list is edited.
         filled_revision: the revision that the members were last selected for, over all observables.
         fill_error: why that failed.
+        fill_again_at: when it is tried again that failed, unless the list is edited before.
     """
 
     tenant: str
@@ -136,6 +140,7 @@ class ListRow(NamedTuple):
     revision: int
     filled_revision: int
     fill_error: str
+    fill_again_at: datetime | None
     created_at: datetime
     updated_at: datetime
     created_by: str

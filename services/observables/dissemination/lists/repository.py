@@ -64,6 +64,27 @@ _NUMBER_AT: Final = sa.text("""
 SELECT coalesce(max(number), 0) FROM list_change WHERE list_id = :list AND changed_at <= :moment
 """)
 
+_STOP_FILL: Final = sa.text("DELETE FROM list_fill WHERE tenant = :tenant AND list_id = :list")
+# A list that is being filled may have read the protected values of before.
+_RENEW: Final = """
+UPDATE dissemination_list l SET revision = revision + 1 WHERE l.tenant = :tenant AND (
+    l.filled_revision < l.revision OR EXISTS (
+        SELECT FROM list_entry e WHERE e.list_id = l.id AND {condition}))
+"""
+# Hosts of URLs and of addresses of mail are in the form of the store; other texts are as people
+# write them, and a name in them may be written with other letters than ASCII's.
+_MAY_TOUCH_NAME: Final = """
+e.refused_by IS DISTINCT FROM 'protected' AND (strpos(lower(e.value), :value) > 0
+    OR e.value = ANY(:above) OR e.value ~ '[^[:ascii:]]')
+"""
+_MAY_TOUCH_NETWORK: Final = """
+e.refused_by IS DISTINCT FROM 'protected' AND CASE
+    WHEN e.type IN ('ipv4-addr', 'ipv6-addr') THEN CAST(e.value AS inet) && CAST(:value AS inet)
+    WHEN e.type = 'domain-name' THEN false
+    WHEN e.type IN ('url', 'email-addr') THEN e.value ~ '(//|@)[[]?[0-9a-fA-F]*[.:][0-9a-fA-F.:]*'
+    ELSE e.value ~ '[0-9a-fA-F]*[.:][0-9a-fA-F]' OR e.value ~ '[^[:ascii:]]' END
+"""
+
 
 def page(session: Session, tenant: str, after: str | None, limit: int) -> list[ListRow]:
     """A tenant's lists by name, beginning after one."""
@@ -122,6 +143,11 @@ def change(
     except IntegrityError as error:
         raise _name_conflict(values) from error
     return ListRow(*row) if row else None
+
+
+def stop_fill(session: Session, tenant: str, list_id: UUID) -> None:
+    """Forget the fill of a list that is to be deleted."""
+    session.execute(_STOP_FILL, {"tenant": tenant, "list": list_id})
 
 
 def delete(session: Session, tenant: str, list_id: UUID) -> bool:
@@ -247,10 +273,37 @@ def unprotect(session: Session, tenant: str, value: str) -> bool:
     return session.execute(statement.returning(PROTECTED.c.value)).first() is not None
 
 
-def renew_all(session: Session, tenant: str) -> None:
-    """Let all lists of a tenant be selected anew."""
-    revised = sa.update(LIST).values(revision=LIST.c.revision + 1)
-    session.execute(revised.where(LIST.c.tenant == tenant))
+def lock_all(session: Session, tenant: str) -> None:
+    """Lock the lists of a tenant in the order of their ids: no event is applied meanwhile."""
+    query = sa.select(LIST.c.id).where(LIST.c.tenant == tenant).order_by(LIST.c.id)
+    session.execute(query.with_for_update(key_share=True)).all()
+
+
+def renew_touched(session: Session, tenant: str, value: str, *, network: bool) -> None:
+    """Let lists be selected anew that have an entry which a protected value may keep out.
+
+    They are locked. What the condition selects and the guard does not refuse costs a fill alone.
+
+    Args:
+        session: of the tenant.
+        tenant: whose lists.
+        value: a network or a name.
+        network: whether it is a network.
+    """
+    condition = _MAY_TOUCH_NETWORK if network else _MAY_TOUCH_NAME
+    labels = value.split(".")
+    above = [] if network else [".".join(labels[place:]) for place in range(1, len(labels))]
+    parameters: dict[str, Any] = {"tenant": tenant, "value": value}
+    if not network:
+        parameters["above"] = above
+    session.execute(sa.text(_RENEW.format(condition=condition)), parameters)
+
+
+def renew_refusing(session: Session, tenant: str, refusal: str) -> None:
+    """Let lists be selected anew that a guard keeps something out of; they are locked."""
+    condition = "e.refused_by = :refusal"
+    statement = sa.text(_RENEW.format(condition=condition))
+    session.execute(statement, {"tenant": tenant, "refusal": refusal})
 
 
 def _is(tenant: str, list_id: UUID) -> sa.ColumnElement[bool]:

@@ -118,6 +118,9 @@ class ListView(BaseModel):
     published_version: int = Field(description="the version that consumers get")
     is_filled: bool = Field(description="whether all observables were looked at since the edit")
     fill_error: str
+    fill_again_at: datetime | None = Field(
+        description="when a fill is tried again that failed, unless an edit comes before"
+    )
     created_at: datetime
     updated_at: datetime
     created_by: str

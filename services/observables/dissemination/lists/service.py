@@ -10,7 +10,11 @@ from sqlalchemy.orm import Session
 from services.observables import NAME as SERVICE
 from services.observables.dissemination.lists import repository
 from services.observables.dissemination.lists.fields import parse_list_filter
-from services.observables.dissemination.lists.guards import read_protected
+from services.observables.dissemination.lists.guards import (
+    PROTECTED,
+    is_network,
+    read_protected,
+)
 from services.observables.dissemination.lists.models import ChangeRow, ListRow, ProtectedRow
 from services.observables.dissemination.lists.schemas import (
     ChangePage,
@@ -153,6 +157,8 @@ def delete_list(database: Database, tenant: str, actor: str, list_id: UUID) -> N
         NotFound: the tenant has no such list.
     """
     with database.transaction(tenant) as session:
+        # Before the list itself: in this order events lock a fill and its list.
+        repository.stop_fill(session, tenant, list_id)
         before = repository.lock(session, tenant, list_id)
         if before is None or not repository.delete(session, tenant, list_id):
             raise _not_found(list_id)
@@ -293,8 +299,9 @@ def protect_value(
     value = read_protected(body.value)
     with database.transaction(tenant) as session:
         require_room(session, tenant, PROTECTED_VALUES)
+        repository.lock_all(session, tenant)
         row = repository.protect(session, tenant, value, body.note, actor)
-        repository.renew_all(session, tenant)
+        repository.renew_touched(session, tenant, value, network=is_network(value))
         audit(session, SERVICE, tenant, actor, "lists.protect", value, {}, note=body.note)
     return row
 
@@ -306,9 +313,10 @@ def unprotect_value(database: Database, tenant: str, actor: str, value: str) -> 
         NotFound: it is not protected.
     """
     with database.transaction(tenant) as session:
+        repository.lock_all(session, tenant)
         if not repository.unprotect(session, tenant, value):
             raise NotFound(f"{value} is not protected.")
-        repository.renew_all(session, tenant)
+        repository.renew_refusing(session, tenant, PROTECTED)
         audit(session, SERVICE, tenant, actor, "lists.unprotect", value)
 
 

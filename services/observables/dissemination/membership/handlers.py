@@ -23,6 +23,7 @@ from services.observables.dissemination.membership.plan import (
     plan_membership,
 )
 from services.observables.dissemination.membership.repository import changes as repository
+from services.observables.dissemination.membership.repository import fill_log
 from services.observables.dissemination.membership.service import apply_plans
 from services.observables.dissemination.membership.subjects import harmless_pattern
 from shared.clock import database_now
@@ -54,12 +55,15 @@ class _Facts:
 def handle_changes(session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
     """Let changed observables join and leave lists; the events are of one tenant."""
     tenant = events[0].tenant
-    rows = repository.lock_lists(session, tenant)
-    if not rows:
+    phases = fill_log.share_phases(session, tenant)
+    locked = {list_id for list_id, phase in phases.items() if phase == fill_log.APPLYING}
+    rows = repository.lock_lists(session, tenant, locked)
+    if not rows and not phases:
         return
     environment = Environment(database_now(session))
     # Of one observable the last change counts; a person's judgement counts for all of its chunk.
     for place, (is_immediate, newest) in enumerate(_newest_changes(events)):
+        fill_log.note_changes(session, phases, newest.keys(), is_immediate=is_immediate)
         if place:
             rows = repository.lock_some(session, [row.id for row in rows])
         _apply_changes(session, tenant, rows, newest, environment, is_immediate=is_immediate)

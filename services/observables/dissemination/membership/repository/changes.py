@@ -86,11 +86,15 @@ SELECT observable_id, type, value, score, refused_by IS NULL FROM (
 """)
 _LEAVING: Final = sa.text("""
 SELECT e.list_id, e.observable_id FROM list_entry e
-WHERE e.leaves_at <= now() ORDER BY e.leaves_at, e.list_id, e.observable_id LIMIT :limit
+WHERE e.leaves_at <= now()
+    AND e.list_id NOT IN (SELECT list_id FROM list_fill WHERE phase = 'applying')
+ORDER BY e.leaves_at, e.list_id, e.observable_id LIMIT :limit
 """)
 _UNDATED: Final = sa.text("""
 SELECT e.list_id, e.observable_id FROM list_entry e
-WHERE NOT e.is_dated AND e.refused_by IS NULL ORDER BY e.list_id LIMIT :limit
+WHERE NOT e.is_dated AND e.refused_by IS NULL
+    AND e.list_id NOT IN (SELECT list_id FROM list_fill WHERE phase = 'applying')
+ORDER BY e.list_id LIMIT :limit
 """)
 
 # A level that nobody knows is above every ceiling.
@@ -109,6 +113,15 @@ _NOTE_SOURCES: Final = sa.text(
     f"UPDATE dissemination_list l SET strict_sources = ({_STRICT_SOURCES}) "  # noqa: S608
     "WHERE id = :list"
 )
+_NOTE_FAILURE: Final = sa.text("""
+UPDATE dissemination_list l SET fill_error = :reason, failed_revision = :revision,
+    fill_failures = fresh.failures,
+    fill_again_at = clock_timestamp() + fresh.seconds * interval '1 second'
+FROM (SELECT id, failures, least(300, 2 ^ least(failures, 10)) AS seconds FROM (
+    SELECT id, CASE WHEN failed_revision = :revision THEN fill_failures ELSE 0 END + 1 AS failures
+    FROM dissemination_list WHERE id = :list) counted) fresh
+WHERE l.id = fresh.id RETURNING fresh.seconds
+""")
 
 
 class AddedChange(NamedTuple):
@@ -121,13 +134,20 @@ class AddedChange(NamedTuple):
     step: EntryStep
 
 
-def lock_lists(session: Session, tenant: str) -> list[ListRow]:
+def lock_lists(session: Session, tenant: str, except_for: Collection[UUID]) -> list[ListRow]:
     """The lists that events of a tenant concern, locked in the order of their ids.
 
     Public observables concern the lists of all tenants. A list that was never filled is left out:
     whoever fills it looks at everything.
+
+    Args:
+        session: of the platform.
+        tenant: of the events.
+        except_for: lists that a fill has locked, for which changes are noted.
     """
     query = sa.select(*_COLUMNS).where(LIST.c.filled_revision > 0).order_by(LIST.c.id)
+    if except_for:
+        query = query.where(LIST.c.id.not_in(except_for))
     if tenant != PUBLIC:
         query = query.where(LIST.c.tenant == tenant)
     rows = session.execute(query.with_for_update(key_share=True))
@@ -140,9 +160,27 @@ def lock_some(session: Session, list_ids: Collection[UUID]) -> list[ListRow]:
     return [ListRow(*row) for row in session.execute(query.with_for_update(key_share=True))]
 
 
+def lock_free(session: Session, list_id: UUID) -> ListRow | None:
+    """A list, locked; None where another transaction has locked it, or it is gone."""
+    query = sa.select(*_COLUMNS).where(LIST.c.id == list_id)
+    row = session.execute(query.with_for_update(key_share=True, skip_locked=True)).one_or_none()
+    return None if row is None else ListRow(*row)
+
+
+def read_list(session: Session, list_id: UUID) -> ListRow | None:
+    """A list as it is, without a lock."""
+    row = session.execute(sa.select(*_COLUMNS).where(LIST.c.id == list_id)).one_or_none()
+    return None if row is None else ListRow(*row)
+
+
 def unfilled(session: Session) -> list[tuple[UUID, int]]:
-    """Id and revision of the lists that were edited since they were filled."""
-    query = sa.select(LIST.c.id, LIST.c.revision).where(LIST.c.filled_revision < LIST.c.revision)
+    """Id and revision of the lists that were edited since they were filled, and may be tried."""
+    may_be_tried = sa.or_(
+        LIST.c.failed_revision != LIST.c.revision, LIST.c.fill_again_at <= sa.func.now()
+    )
+    query = sa.select(LIST.c.id, LIST.c.revision).where(
+        LIST.c.filled_revision < LIST.c.revision, may_be_tried
+    )
     return [(row[0], row[1]) for row in session.execute(query.order_by(LIST.c.updated_at))]
 
 
@@ -159,9 +197,14 @@ def note_sources(session: Session, list_id: UUID) -> None:
     session.execute(_NOTE_SOURCES, {**_LEVELS, "list": list_id})
 
 
-def note_failure(session: Session, list_id: UUID, reason: str) -> None:
-    """Note why a list could not be filled."""
-    session.execute(sa.update(LIST).where(LIST.c.id == list_id).values(fill_error=reason[:2_000]))
+def note_failure(session: Session, list_id: UUID, revision: int, reason: str) -> int:
+    """Note why a list could not be filled; in how many seconds it is tried again.
+
+    These are 2, twice as many after each further failure of the revision, 300 at most.
+    """
+    values = {"list": list_id, "revision": revision, "reason": reason[:2_000]}
+    seconds = session.execute(_NOTE_FAILURE, values).scalar_one_or_none()
+    return int(seconds or 0)
 
 
 def present_entries(

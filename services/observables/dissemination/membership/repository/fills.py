@@ -36,6 +36,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS list_stage (observable_id uuid PRIMARY KEY,
     value text NOT NULL, score smallint NOT NULL, refused_by text) ON COMMIT DROP
 """
 _COPY: Final = "COPY list_stage (observable_id, type, value, score, refused_by) FROM STDIN"
+_UNSTAGE: Final = sa.text("DELETE FROM list_stage WHERE observable_id = ANY(:ids)")
 _LIMIT: Final = sa.text("""
 UPDATE list_stage SET refused_by = :capacity FROM (
     SELECT s.observable_id, row_number() OVER (ORDER BY s.score DESC,
@@ -69,6 +70,7 @@ _REMOVE: Final = sa.text("""
 DELETE FROM list_entry e WHERE e.list_id = :list
     AND NOT EXISTS (SELECT FROM list_stage s WHERE s.observable_id = e.observable_id)
 """)
+# Entries that stay as they are are not touched: the list is locked while this runs.
 _PUT: Final = sa.text("""
 INSERT INTO list_entry AS entry (tenant, list_id, observable_id, type, value, score, refused_by,
     number, joined_at)
@@ -76,6 +78,9 @@ SELECT :tenant, :list, s.observable_id, s.type, s.value, s.score, s.refused_by,
     coalesce(c.number, 0), :moment
 FROM list_stage s LEFT JOIN list_change c ON c.list_id = :list AND c.number > :base
     AND c.observable_id = s.observable_id AND c.kind = 'in'
+LEFT JOIN list_entry old ON old.list_id = :list AND old.observable_id = s.observable_id
+WHERE old.observable_id IS NULL OR old.score <> s.score OR old.leaves_at IS NOT NULL
+    OR old.refused_by IS DISTINCT FROM s.refused_by
 ON CONFLICT (list_id, observable_id) DO UPDATE SET score = excluded.score,
     refused_by = excluded.refused_by, leaves_at = NULL, is_dated = false,
     number = CASE WHEN excluded.number > 0 THEN excluded.number ELSE entry.number END,
@@ -107,6 +112,16 @@ class StoredMatch(NamedTuple):
     marking: str
 
 
+class StagedRow(NamedTuple):
+    """An observable that a list selects, and the guard that refuses it; None for a member."""
+
+    observable: UUID
+    type: str
+    value: str
+    score: int
+    refused_by: str | None
+
+
 class FillVersion(NamedTuple):
     """What filling a list has done."""
 
@@ -121,6 +136,7 @@ def select_matches(
     expression: FilterExpression,
     environment: Environment,
     harmless: str,
+    ids: Collection[UUID] | None = None,
 ) -> Iterator[list[StoredMatch]]:
     """All observables that a list's condition selects, in pages, as the list's tenant sees them.
 
@@ -130,6 +146,7 @@ def select_matches(
         expression: its filter; where it is not exact in SQL, more is selected.
         environment: its moment becomes a parameter.
         harmless: the pattern of contexts with an entry of an allow-list.
+        ids: these alone; None for all.
     """
     tenants = [row.tenant] if row.tenant == PUBLIC else [row.tenant, PUBLIC]
     strict = _strict_sources(session, tenants, row.tlp_ceiling)
@@ -146,12 +163,12 @@ def select_matches(
         .where(OBSERVABLE.c.score >= EXPIRED, expression.sql(COLUMNS, environment).condition)
         .where(_is_visible(row.tenant))
     )
+    if ids is not None:
+        query = query.where(OBSERVABLE.c.id == sa.any_(sa.cast(list(ids), pg.ARRAY(pg.UUID))))
     yield from _pages(session, query)
 
 
-def stage(
-    session: Session, rows: Iterator[Sequence[tuple[UUID, str, str, int, str | None]]]
-) -> None:
+def stage(session: Session, rows: Iterator[Sequence[StagedRow]]) -> None:
     """Store what a list selects in a table of the transaction: id, type, value, score, refusal."""
     connection = driver_connection(session)
     connection.execute(_STAGE)
@@ -160,7 +177,16 @@ def stage(
         with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             for values in page:
                 copy.write_row(values)
-    connection.execute("ANALYZE list_stage")
+
+
+def analyze_stage(session: Session) -> None:
+    """Let the database know how much is staged, before it is applied."""
+    driver_connection(session).execute("ANALYZE list_stage")
+
+
+def unstage(session: Session, ids: Collection[UUID]) -> None:
+    """Take observables out of the stage, which are to be staged anew."""
+    session.execute(_UNSTAGE, {"ids": list(ids)})
 
 
 def apply_stage(session: Session, row: ListRow, moment: datetime) -> FillVersion:
