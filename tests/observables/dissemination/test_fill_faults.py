@@ -64,6 +64,8 @@ class Meddler:
 
     def step(self) -> None:
         self.statements += 1
+        if self.waiting and not self.waiting[-1].done():
+            return  # The transaction that it waits for goes on without a pause.
         work = self.threads.submit(
             self.change,
             self.choice.randrange(_NUMBERS),
@@ -71,7 +73,7 @@ class Meddler:
             is_swept=self.choice.random() < 0.2,
         )
         try:
-            work.result(1)
+            work.result(0.5)
         except TimeoutError:
             # It waits for a short transaction of the fill, which goes on now.
             self.waiting.append(work)
