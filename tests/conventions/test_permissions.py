@@ -126,7 +126,8 @@ def test_routes_with_an_access_of_their_own_refuse_strangers(client_for: ClientF
         client = client_for(service, role=None)
         for method in methods:
             operation = Operation(method, path, ())
-            assert ask(client, operation) == 401
+            # An address with a token in it is unknown to whoever has no such token.
+            assert ask(client, operation) == (404 if "{token}" in path else 401)
     signed_in = client_for("observables", role="operator")
     assert signed_in.get("/lists/any.plain").status_code == 401
 

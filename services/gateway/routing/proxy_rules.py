@@ -45,47 +45,7 @@ def nginx_settings(urls: Mapping[str, str], server_name: str) -> str:
         urls: the addresses of the services and of the gateway.
         server_name: that clients use.
     """
-    lines = ["# The routes of SentinelIQ's gateway, written by `sentineliq gateway edge nginx`."]
-    for name in _upstreams():
-        host, port = authority(urls[name])
-        lines += [
-            f"upstream sentineliq_{name} {{",
-            f"    server {host}:{port};",
-            "    keepalive 64;",
-            "    keepalive_timeout 3s;",
-            "}",
-        ]
-    lines += [
-        "map $http_authorization $sentineliq_is_token {",
-        "    default 0;",
-        f'    "~^{_BEARER}" 1;',
-        "}",
-        "map $request_uri $sentineliq_path {",
-        '    "~^(?<path>[^?]*)" $path;',
-        "}",
-        # The target as it was sent: what nginx decodes, it would encode in its own way.
-        "map $request_uri $sentineliq_target {",
-        *(
-            f'    "~^{route.prefix}(?<rest_{number}>/.*)$" {route.target}$rest_{number};'
-            for number, route in enumerate(routed())
-        ),
-        "    default $request_uri;",
-        "}",
-        "server {",
-        "    # With your certificate: listen 443 ssl; ssl_certificate …; ssl_certificate_key …;",
-        "    listen 127.0.0.1:8080;",
-        f"    server_name {server_name};",
-        "    merge_slashes off;",
-        "    server_tokens off;",
-        "    ignore_invalid_headers on;",
-        "    underscores_in_headers off;",
-        "    client_max_body_size 1g;",
-        "    client_header_timeout 15s;",
-        "    client_body_timeout 30s;",
-        "    large_client_header_buffers 4 16k;",
-        f"    if ($sentineliq_path ~* '{_DISGUISED}') {{ return 400; }}",
-        *(f"    add_header {name} {value} always;" for name, value in _ADDED),
-    ]
+    lines = [*_nginx_maps(urls), *_nginx_server(server_name)]
     for route in routed():
         lines += _nginx_location(route)
     lines += [
@@ -116,6 +76,58 @@ _ADDED: Final = (
 
 def _upstreams() -> list[str]:
     return [*dict.fromkeys(route.upstream for route in routed()), _GATEWAY]
+
+
+def _nginx_maps(urls: Mapping[str, str]) -> list[str]:
+    """The upstreams, and what nginx reads of a request."""
+    lines = ["# The routes of SentinelIQ's gateway, written by `sentineliq gateway edge nginx`."]
+    for name in _upstreams():
+        host, port = authority(urls[name])
+        lines += [
+            f"upstream sentineliq_{name} {{",
+            f"    server {host}:{port};",
+            "    keepalive 64;",
+            "    keepalive_timeout 3s;",
+            "}",
+        ]
+    lines += [
+        "map $http_authorization $sentineliq_is_token {",
+        "    default 0;",
+        f'    "~^{_BEARER}" 1;',
+        "}",
+        "map $request_uri $sentineliq_path {",
+        '    "~^(?<path>[^?]*)" $path;',
+        "}",
+        # The target as it was sent: what nginx decodes, it would encode in its own way.
+        "map $request_uri $sentineliq_target {",
+        *(
+            f'    "~^{route.prefix}(?<rest_{number}>/.*)$" {route.target}$rest_{number};'
+            for number, route in enumerate(routed())
+        ),
+        "    default $request_uri;",
+        "}",
+    ]
+    return lines
+
+
+def _nginx_server(server_name: str) -> list[str]:
+    """The head of the server."""
+    return [
+        "server {",
+        "    # With your certificate: listen 443 ssl; ssl_certificate …; ssl_certificate_key …;",
+        "    listen 127.0.0.1:8080;",
+        f"    server_name {server_name};",
+        "    merge_slashes off;",
+        "    server_tokens off;",
+        "    ignore_invalid_headers on;",
+        "    underscores_in_headers off;",
+        "    client_max_body_size 1g;",
+        "    client_header_timeout 15s;",
+        "    client_body_timeout 30s;",
+        "    large_client_header_buffers 4 16k;",
+        f"    if ($sentineliq_path ~* '{_DISGUISED}') {{ return 400; }}",
+        *(f"    add_header {name} {value} always;" for name, value in _ADDED),
+    ]
 
 
 def _nginx_location(route: EdgeRoute) -> list[str]:
