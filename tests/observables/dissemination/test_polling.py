@@ -230,7 +230,7 @@ def test_a_frozen_tenants_lists_are_not_polled(lists: Lists, view: dict) -> None
 
     learn(is_lifted=False)
     try:
-        assert lists.client.get(place).status_code == 401
+        assert lists.client.get(place).status_code == 404
     finally:
         learn(is_lifted=True)
     assert lists.client.get(place).status_code == 200
