@@ -39,6 +39,15 @@ SILENCE_MODEL: Final = FilterModel(
 )
 """What silences filter: the matches of rules."""
 
+TOPIC_FIELDS: Final = frozenset(
+    {
+        *("observable.id", "observable.type", "observable.value"),
+        *("change.kind", "source.name", "rule.name", "rule.severity"),
+    }
+)
+"""What silences and inhibitions may name that hold events of other topics than observables: those
+have no score, sources, tags or techniques."""
+
 _LABELS: Final = {
     "observable.type": "type",
     "observable.value": "value",

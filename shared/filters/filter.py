@@ -1,6 +1,7 @@
 """A filter: read and checked once, then used as function, SQL condition or sentence."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,7 @@ from shared.filters.conditions import (
     Conjunction,
     Disjunction,
     EveryElement,
+    FieldValue,
     Negation,
     SomeElement,
     Watched,
@@ -69,6 +71,11 @@ class FilterExpression:
         return requirements(self.condition)
 
     @cached_property
+    def paths(self) -> frozenset[str]:
+        """The fields that it names."""
+        return frozenset(_paths(self.condition))
+
+    @cached_property
     def watchlists(self) -> frozenset[str]:
         """Names of the watchlists that it refers to."""
         return frozenset(_watchlists(self.condition))
@@ -95,6 +102,17 @@ def qualify_watchlists(expression: FilterExpression, prefix: str) -> FilterExpre
     if not expression.watchlists:
         return expression
     return FilterExpression(expression.text, _qualified(expression.condition, prefix))
+
+
+def _paths(node: object) -> Iterator[str]:
+    if isinstance(node, FieldValue):
+        yield node.field.path
+    elif isinstance(node, tuple):
+        for each in node:
+            yield from _paths(each)
+    elif is_dataclass(node):
+        for each in fields(node):
+            yield from _paths(getattr(node, each.name))
 
 
 def _qualified(condition: Condition, prefix: str) -> Condition:

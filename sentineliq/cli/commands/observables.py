@@ -209,8 +209,9 @@ def list_sources(ctx: Context) -> None:
 
 @observables.command("values")
 def report_values(ctx: Context) -> None:
-    """Report what sources are worth: what each alone lists, who is first, what they cost.
+    """Report what sources are worth.
 
+    The table says what each alone lists, who is first, and what they cost.
     With --json: the overlap of each two sources as well.
     """
     report = ctx.obj.client.get("observables", "/v1/source-values")
@@ -259,7 +260,10 @@ def list_copies(ctx: Context) -> None:
 
 @observables.command("quality")
 def list_quality(ctx: Context) -> None:
-    """List what came out about the listings of sources, and how far to rely on them by that."""
+    """List how far to rely on sources, by what came out.
+
+    It compares what they listed with judgements of people and later evidence.
+    """
     documents = ctx.obj.client.get("observables", "/v1/source-quality")
     rows = [tuple(map(document.get, _QUALITY_COLUMNS)) for document in documents]
     empty = "nothing has come out about the listings of any source"
@@ -275,7 +279,7 @@ def set_learning(
         typer.Option("--apply/--propose", help="Whether what is learned counts in scores."),
     ] = None,
 ) -> None:
-    """Show or set whether what is learned about sources counts in the tenant's scores."""
+    """Show or set whether learned reliability counts in scores."""
     client = ctx.obj.client
     path = "/v1/evidence-policy"
     if applied is None:

@@ -17,12 +17,13 @@ from shared.kafka.topics import missing_topics, topic_name
 from shared.settings import ServiceName, Settings
 
 CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
-    "feeds": ("observables.applied.v1",),
+    "feeds": ("observables.applied.v1", "observables.posted.v1", "gateway.revoked.v1"),
     "observables": (
         "feeds.observed.v1",
         "feeds.finished.v1",
         "mitre.techniques.v1",
         "observables.changed.v1",
+        "gateway.revoked.v1",
     ),
     "notifications": (
         "observables.changed.v1",
@@ -33,7 +34,10 @@ CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
         "mitre.released.v1",
         "scheduler.fired.v1",
         "notifications.delivered.v1",
+        "gateway.revoked.v1",
     ),
+    "mitre": ("gateway.revoked.v1",),
+    "scheduler": ("gateway.revoked.v1",),
 }
 """The topics that each service consumes. A test compares them with the services' subscriptions,
 which are not imported here: they bring the services' whole code."""

@@ -18,7 +18,7 @@ from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.schemas import FeedSettings
 from services.feeds.subscriptions.vocabulary import Tlp
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, Unavailable
 from shared.events import Event, derived_id
 from shared.events.observables import POSTED, ObjectsPosted
 from shared.settings import load_settings
@@ -28,6 +28,7 @@ log = get_logger(__name__)
 
 _MAX_NAME: Final = 100
 _UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9 ._:/()+-]+")
+_UNORIGINAL: Final = re.compile(r"[^a-z0-9._-]+")
 _STRICTEST: Final = "red"
 
 
@@ -36,6 +37,7 @@ def add_document(session: Session, event: Event[ObjectsPosted]) -> None:
 
     Raises:
         InvalidInput: the event has no objects.
+        Unavailable: the disk does not take them; a retry is safe.
     """
     posted = event.data
     if not posted.objects:
@@ -47,7 +49,11 @@ def add_document(session: Session, event: Event[ObjectsPosted]) -> None:
         return
     # Before the run: a file to which nothing refers is removed after a day.
     payloads = PayloadStore(load_settings().data_dir)
-    digest = payloads.add_content(msgspec.json.encode({"objects": posted.objects}))
+    try:
+        digest = payloads.add_content(msgspec.json.encode({"objects": posted.objects}))
+    except OSError as error:
+        # Of the disk, not of the objects: the event waits until there is room.
+        raise Unavailable(f"The posted objects cannot be stored now: {error.strerror}.") from error
     run = NewRun(
         event.tenant, feed.id, posted.actor, "upload", digest, is_confirmed=True, id=run_id
     )
@@ -66,9 +72,14 @@ def run_of(tenant: str, posted: ObjectsPosted) -> UUID:
 
 
 def _feed_of(session: Session, tenant: str, posted: ObjectsPosted) -> Feed:
-    """The feed of a collection; it is made when the first objects come."""
+    """The feed of a collection; it is made when the first objects come.
+
+    Its origin is the client that posts them: one that fills several collections counts once.
+    """
     tlp = posted.tlp if posted.tlp in get_args(Tlp) else _STRICTEST
-    stated = {"format": "stix", "kind": "stream", "tlp": tlp}
+    # Who posts into several collections is one witness.
+    origin = "taxii-" + _UNORIGINAL.sub("-", posted.actor.lower())
+    stated = {"format": "stix", "kind": "stream", "tlp": tlp, "origin": origin[:_MAX_NAME]}
     settings: dict[str, Any] = FeedSettings.model_validate(stated).model_dump()
     identity = feed_id_of(tenant, posted.collection_id)
     title = _UNNAMEABLE.sub("-", posted.collection).strip()[:_MAX_NAME]

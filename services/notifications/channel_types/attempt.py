@@ -113,6 +113,8 @@ async def attempt(  # an attempt is what these six say
     return replace(
         result,
         answer=storable(result.answer[:MAX_ANSWER]) if result.answer else None,
+        # What a receiver calls its message may hold anything, and stands in a row.
+        reference=storable(result.reference[:MAX_ANSWER]) if result.reference else None,
         milliseconds=round((time.perf_counter() - started) * 1000),
         is_maybe_repeated=is_repetition and not _knows_repeats(kind),
     )

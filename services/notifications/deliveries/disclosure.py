@@ -12,7 +12,7 @@ from shared.stix.markings import CLOSED, STRICTNESS
 
 MARKING_LABEL: Final = "observable.tlp"
 """The label with the strictest marking in a group, unless that is clear."""
-_NAMING: Final = frozenset({"observable.value", "observable.id"})
+_NAMING: Final = frozenset({"observable.value", "observable.id", "trend.subject"})
 """Labels that name an observable."""
 
 
@@ -39,7 +39,7 @@ def restrict(notification: Notification, kind: ChannelType[Any], ceiling: str) -
     is_group_told = is_told(notification.labels.get(MARKING_LABEL, "clear"), ceiling)
     if not hidden and is_group_told:
         return notification
-    names = {str(match.get(field)) for match in hidden for field in ("value", "id")}
+    names = {str(match.get(field)) for match in hidden for field in ("value", "id", "title")}
     labels = {
         name: text
         for name, text in notification.labels.items()

@@ -15,8 +15,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -24,7 +26,11 @@ from sqlalchemy.orm import Session
 
 from services.notifications.channel_types import ChannelType, channel_types
 from services.notifications.channel_types.attempt import AttemptResult, attempt, channel_client
-from services.notifications.channel_types.base import MAX_MATCHES, RenderingChannel
+from services.notifications.channel_types.base import (
+    MAX_MATCHES,
+    Notification,
+    RenderingChannel,
+)
 from services.notifications.channels.service import (
     Channel,
     channel_sealer,
@@ -50,7 +56,10 @@ from shared.errors import NotFound, SentinelIQError, UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.outbound import outbound_of
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
 from shared.turns import TurnOrder
+
+log = get_logger(__name__)
 
 _SLOTS: Final = 200
 _SLOTS_PER_CHANNEL: Final = 10
@@ -64,6 +73,10 @@ _VIGIL_SECONDS: Final = 2.0
 """For so long an idle worker stays awake."""
 _KEEP_SECONDS: Final = 1.0
 """Between two signs that it is awake."""
+_WRITERS: Final = 2
+"""Templates that are written at once."""
+_WITHOUT_TEXT: Final = frozenset({"file", "log", "misp", "syslog", "webhook"})
+"""Kinds of channels for programs, whose documents have no place for words."""
 _BACKLOG_CLAIMS: Final = 20
 """After so many full claims in a row there is enough to do for a second worker."""
 _RATE_SECONDS: Final = 2.0
@@ -143,6 +156,8 @@ class DeliveryDispatcher:
         self._clients: dict[UUID, GuardedClient] = {}
         self._counts = DispatchCounts()
         self._free_at: dict[UUID, float] = {}
+        # Of their own: a template that takes long holds up no round.
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="template")
         self._ended: list[_Attempt] = []
         self._news = asyncio.Event()
         self._vigil = vigil
@@ -159,7 +174,10 @@ class DeliveryDispatcher:
             Unavailable: the database does not answer. Claimed deliveries are claimed again when
                 their leases end.
         """
-        asyncio.run(self._run_until(time.monotonic() + self._seconds))
+        try:
+            asyncio.run(self._run_until(time.monotonic() + self._seconds))
+        finally:
+            self._writers.shutdown(wait=False, cancel_futures=True)
         return self._counts
 
     async def _run_until(self, end: float) -> None:
@@ -346,13 +364,9 @@ class DeliveryDispatcher:
         notification = notification_of(delivery, job.matches, self._settings, job.receipt)
         kind = channel_types()[channel.kind]
         notification = restrict(notification, kind, channel.max_tlp)
-        if job.template is not None:
-            try:
-                notification = await asyncio.to_thread(with_text, notification, job.template)
-            except SentinelIQError as error:
-                return job, AttemptResult(error=error)
+        notification, note = await self._write_text(notification, kind, job.template)
         await self._keep_rate(kind, channel.id)
-        return job, await attempt(
+        result = await attempt(
             kind,
             channel.config,
             secret,
@@ -360,6 +374,26 @@ class DeliveryDispatcher:
             outbound,
             is_repetition=delivery.is_outcome_unknown,
         )
+        answer = " ".join(filter(None, (note, result.answer)))
+        return job, replace(result, answer=answer or None)
+
+    async def _write_text(
+        self, notification: Notification, kind: ChannelType[Any], template: str | None
+    ) -> tuple[Notification, str]:
+        """The notification with what its template writes, and a note for the ledger.
+
+        No template decides whether somebody is told: where one cannot be used, the channel's own
+        words are sent.
+        """
+        if template is None or kind.name in _WITHOUT_TEXT:
+            return notification, ""
+        write = partial(with_text, notification, template)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writers, write), ""
+        except SentinelIQError as error:
+            log.warning("template.not_used", rule=str(notification.rule_id), reason=error.message)
+            line = f" (line {error.details['line']})" if "line" in error.details else ""
+            return notification, f"The channel's own words were sent: {error.message}{line}"
 
     async def _keep_rate(self, kind: ChannelType[Any], channel_id: UUID) -> None:
         """Wait until the receiver takes another message."""

@@ -14,7 +14,7 @@ import msgspec
 
 from services.notifications.deliveries.disclosure import MARKING_LABEL
 from services.notifications.deliveries.service import NewDelivery, delivery_id
-from services.notifications.fields import label_key, label_values
+from services.notifications.fields import TOPIC_FIELDS, label_key, label_values
 from services.notifications.groups.engine import (
     DIGEST_KEY,
     GroupingRule,
@@ -136,15 +136,27 @@ def match_environment(book: RuleBook, rule: Conditions, occurrence: Occurrence) 
 
 
 def _hold(
-    book: RuleBook, rule: Conditions, occurrence: Occurrence, changes: list[Change]
+    book: RuleBook,
+    rule: Conditions,
+    occurrence: Occurrence,
+    changes: list[Change],
+    paths: frozenset[str] | None = None,
 ) -> tuple[list[Change], list[MatchSet]]:
-    """The changes that nothing holds, and what silences and inhibitions hold of them."""
+    """The changes that nothing holds, and what silences and inhibitions hold of them.
+
+    Args:
+        book: all rules, silences and inhibitions.
+        rule: that matches the changes.
+        occurrence: the event.
+        changes: or an event of another topic in the form of a change.
+        paths: the fields that this has; what names others holds nothing. None stands for all.
+    """
     grouping = book.grouping[rule.rule_id]
     quiet: list[MatchSet] = []
     active = [
         silence
         for silence in book.silences.get(rule.tenant, ())
-        if silence.is_active(occurrence.now)
+        if silence.is_active(occurrence.now) and _reads(silence.expression, paths)
     ]
     environment = match_environment(book, rule, occurrence)
     if active:
@@ -152,7 +164,9 @@ def _hold(
         for silence, own in silenced:
             holding = Holding(silence.id, silence.ends_at + SILENCE_GRACE, silence.reason)
             quiet.append(_held(grouping, occurrence, holding, own))
-    inhibitions = book.inhibitions.get(rule.tenant, ())
+    inhibitions = [
+        each for each in book.inhibitions.get(rule.tenant, ()) if _reads(each.target, paths)
+    ]
     if inhibitions and book.firings:
         changes, inhibited = split_inhibited(
             inhibitions, book.firings, changes, environment, occurrence.at
@@ -162,6 +176,10 @@ def _hold(
             holding = Holding(firing.id, end, inhibition.name, "inhibition")
             quiet.append(_held(grouping, occurrence, holding, own))
     return changes, quiet
+
+
+def _reads(expression: FilterExpression, paths: frozenset[str] | None) -> bool:
+    return paths is None or expression.paths <= paths
 
 
 def topic_matches(
@@ -204,7 +222,7 @@ def route_topic_event(
     """Send the match of an event of another topic than observables on its way."""
     grouping = book.grouping[rule.rule_id]
     match = topic.match(values)
-    changes, quiet = _hold(book, rule, occurrence, [topic_change(topic, values)])
+    changes, quiet = _hold(book, rule, occurrence, [topic_change(topic, values)], TOPIC_FIELDS)
     routes.sets += [replace(each, matches=[match]) for each in quiet]
     if not changes:
         return

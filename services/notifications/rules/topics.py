@@ -30,6 +30,7 @@ TopicName = Literal[
 ]
 OBSERVABLES: Final = "observables"
 DELIVERIES: Final = "deliveries"
+_TRENDS: Final = "trends"
 
 
 class EventField(NamedTuple):
@@ -103,7 +104,12 @@ class EventTopic:
     def match(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """An event's fields as messages and the ledger have them."""
         title = str(values[self.fields[0].path])
-        return {"topic": self.name, "kind": self.word, "title": title, "fields": dict(values)}
+        match = {"topic": self.name, "kind": self.word, "title": title, "fields": dict(values)}
+        if self.name == _TRENDS:
+            # A trend does not say how its observations are marked: a value is closed to all but
+            # those who may read everything, a family or a network to those beyond the organisation.
+            match["tlp"] = "red" if values.get("trend.kind") == "value" else "amber"
+        return match
 
 
 def _attribute(path: str) -> str:

@@ -289,7 +289,7 @@ def delete_object(
     with database.transaction(tenant) as session:
         row = collections.get_collection(session, tenant, collection, is_locked=True)
         owner = require_writable(row)
-        newest = objects.read_last(session, collection, object_id) if is_whole else None
+        newest = objects.read_last(session, collection, object_id)
         count = objects.delete_versions(
             session,
             tenant,
@@ -301,7 +301,8 @@ def delete_object(
         )
         if not count:
             raise NotFound("The collection has no such object.")
-        if newest is not None:
+        is_left = objects.read_last(session, collection, object_id) is not None
+        if newest is not None and not is_left:
             # What nobody shares any more, its feed no longer asserts.
             origin = PostOrigin(owner, uuid4(), 0, actor)
             publish(session, posted_events(origin, [revoked(newest)]))

@@ -55,6 +55,10 @@ TREATMENTS: dict[str, Treatment] = {
     "make test": passed_over("it runs this test"),
     "make test-all": passed_over("it runs this test"),
     "make manual": passed_over("it writes into the tree; tests/gateway/manual builds it elsewhere"),
+    'sentineliq observables cost "a paid feed" 12000 --currency EUR --tenant acme': passed_over(
+        "it names a feed of the reader's; tests/cli/commands runs the command"
+    ),
+    "make containers": passed_over("continuous integration runs it before the tests"),
     "make check": passed_over("continuous integration runs it beside the tests"),
     "make faults": passed_over("it takes an hour on a machine of its own"),
     "make bench": passed_over("it measures for minutes on a machine of its own"),
@@ -101,7 +105,8 @@ TREATMENTS: dict[str, Treatment] = {
     "python -m pytest tests/observables/providers/test_lantern.py": passed_over(LANTERN),
     "python -m services.observables.providers.table docs/enrichers.md": passed_over(LANTERN),
     "mkdir ../sentineliq-lantern": passed_over(LANTERN),
-    "cd services/gateway/console/islands && npm install --no-save && npm run build": passed_over(
+    "cd services/gateway/console/islands && npm install --no-save && npm run build && npm run"
+    " build:live": passed_over(
         "it changes the tree; tests/gateway/console/test_assets.py runs it in a copy"
     ),
     "python -m pytest ../sentineliq-lantern": passed_over(LANTERN),

@@ -1,5 +1,6 @@
 """What clients post into a collection is asserted by its feed, once, until they take it back."""
 
+import errno
 from collections.abc import Iterator
 from tempfile import TemporaryFile
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from services.feeds.payloads import store
 from services.feeds.payloads.store import PayloadStore
 from services.feeds.runs.handlers import handle_posted
 from services.feeds.runs.posted_documents import feed_id_of
@@ -17,8 +19,11 @@ from services.observables.taxii import service as collections
 from services.observables.taxii.posted_events import MAX_BYTES, PostOrigin, posted_events
 from services.observables.taxii.schemas import CollectionCreate
 from shared.database import PLATFORM
+from shared.errors import Unavailable
 from shared.events import Event
 from shared.events.observables import POSTED
+from shared.kafka.batch_handler import BatchHandler, Subscription
+from shared.kafka.dlq_limit import DlqLimit
 from shared.settings import Settings
 from tests.feeds.runs.world import TENANT, World
 from tests.observables.taxii.conftest import indicator
@@ -142,6 +147,48 @@ def test_what_is_revoked_or_deleted_is_no_longer_asserted(poster: Poster) -> Non
     poster.delete(indicator(2))
     assert poster.carry() == 2
     assert poster.world.asserted() == {3, 4}
+
+
+def test_what_is_deleted_version_by_version_is_asserted_until_the_last_is_gone(
+    poster: Poster,
+) -> None:
+    later = "2026-11-30T09:00:00.000Z"
+    poster.post(*map(indicator, range(1, 4)))
+    poster.post(indicator(3, later))
+    poster.carry()
+
+    def delete(number: int, version: str) -> None:
+        own = poster.world.observables
+        names = {"match[version]": version}
+        object_id = indicator(number)["id"]
+        collections.delete_object(own, TENANT, ACTOR, poster.collection, object_id, names)
+        poster.carry()
+
+    delete(1, "all")
+    delete(2, indicator(2)["modified"])
+    delete(3, indicator(3)["modified"])
+    assert poster.world.asserted() == {3}
+    delete(3, later)
+    assert poster.world.asserted() == set()
+
+
+def test_a_full_disk_makes_no_dead_letter_of_what_was_accepted(
+    poster: Poster, environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poster.post(*map(indicator, range(901, 906)))
+    events = poster.take_events()
+    handler = BatchHandler(poster.world.feeds, environment, Subscription(POSTED, handle_posted))
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.os, "fsync", refuse)
+        with (
+            pytest.raises(Unavailable, match="No space left"),
+            poster.world.feeds.transaction(PLATFORM) as session,
+        ):
+            handler._attempt(session, events, TENANT, DlqLimit([], 0))
 
 
 def test_two_posts_add_up(poster: Poster) -> None:

@@ -1,6 +1,7 @@
 """Rules over other topics than observables: filters by the event's fields, the same dry run."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -64,7 +65,8 @@ def event_of(name: str, tenant: str = "acme") -> Event[Any]:
 
 def rule_over(bench: Any, receiver: Any, name: str, **values: Any) -> dict[str, Any]:
     body = {"topic": name, "filter": EVENTS[name][1], "group_by": ["source.name"], **values}
-    created: dict[str, Any] = bench.rule(bench.channel(receiver.url), **body)
+    # Who reads everything reads trends, too.
+    created: dict[str, Any] = bench.rule(bench.channel(receiver.url, max_tlp="red"), **body)
     return created
 
 
@@ -141,6 +143,41 @@ def test_a_rule_over_deliveries_does_not_tell_of_its_own(bench: Any, receiver: A
     handle(bench, "deliveries", Event(topic, data, "acme", "/services/notifications", key=b"1"))
     assert len(bench.ledger(rule)) == 1
     bench.deliver()
+
+
+@pytest.mark.parametrize(("kind", "least"), [("value", "red"), ("malware", "amber")])
+def test_a_trend_is_told_to_those_who_may_read_what_it_counts(
+    bench: Any, receiver: Any, kind: str, least: str
+) -> None:
+    """The observations behind a trend may be marked, and it does not say how."""
+    name = f"subject-{uuid4().hex[:6]}.example"
+    trend = Trending("x--1", "url", name, ["a", "b"], 600, AT, kind=kind, subject=name, count=5)
+    told = {}
+    for ceiling in ("clear", "amber", "red"):
+        body = {"topic": "trends", "group_by": ["trend.subject"]}
+        channel = bench.channel(f"{receiver.url}/{ceiling}", max_tlp=ceiling)
+        bench.rule(channel, filter=f'trend.subject == "{name}"', **body)
+    event = Event(EVENT_TOPICS["trends"].topic, trend, "acme", "/services/observables", key=b"1")
+    handle(bench, "trends", event)
+    bench.deliver()
+    for received in receiver.received:
+        told[received.path.rpartition("/")[2]] = name.encode() in received.body
+    levels = ["clear", "amber", "red"]
+    assert told == {level: levels.index(level) >= levels.index(least) for level in levels}
+
+
+def test_a_silence_of_low_scores_holds_nothing_that_has_no_score(bench: Any, receiver: Any) -> None:
+    rule = rule_over(bench, receiver, "runs", group_by=["event"])
+    ends = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"filter": "change.score < 50", "reason": "noise", "ends_at": ends}
+    silence = bench.api.post("/v1/silences", json=body)
+    assert silence.status_code == 201, silence.text
+    try:
+        handle(bench, "runs", event_of("runs"))
+        bench.deliver()
+        assert [row["state"] for row in bench.ledger(rule)] == ["delivered"]
+    finally:
+        bench.api.delete(f"/v1/silences/{silence.json()['id']}")
 
 
 def test_a_silence_holds_events_of_other_topics(bench: Any, receiver: Any) -> None:

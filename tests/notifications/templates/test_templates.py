@@ -31,9 +31,7 @@ def test_a_template_writes_the_text_of_messages(bench: Any, receiver: Any) -> No
     assert bench.api.get(f"/v1/rules/{rule['id']}/template").status_code == 404
 
 
-def test_a_message_is_sent_with_it_and_a_failure_is_of_one_delivery(
-    bench: Any, receiver: Any
-) -> None:
+def test_a_message_is_sent_with_it_or_in_the_channels_own_words(bench: Any, receiver: Any) -> None:
     config = {}
     channel = bench.channel(receiver.url, kind="mattermost", config=config, **_url(receiver))
     feed = f"feed-{uuid4().hex[:6]}"
@@ -45,15 +43,39 @@ def test_a_message_is_sent_with_it_and_a_failure_is_of_one_delivery(
     assert put(bench, bad, "{{ matches[0].tags[0] }}").status_code == 200
     bench.handle(bench.event(feed, change(value="evil.example", type="domain-name")))
     bench.deliver()
-    (sent,) = receiver.received
-    shown = json.loads(sent.body)["text"]
+    assert len(receiver.received) == 2
+    texts = [json.loads(sent.body)["text"] for sent in receiver.received]
+    (shown,) = [text for text in texts if "Look" in text]
     assert "evil\\[\\.\\]example" in shown
     assert "\\*now\\*" in shown
     assert "@channel" not in shown
     assert [row["state"] for row in bench.ledger(good)] == ["delivered"]
-    (failed,) = bench.ledger(bad)
-    assert failed["state"] == "failed"
-    assert "line 1" in bench.api.get(f"/v1/deliveries/{failed['id']}").text
+    # A template that cannot be used keeps nobody from being told.
+    (told,) = bench.ledger(bad)
+    assert told["state"] == "delivered"
+    (own,) = [text for text in texts if "Look" not in text]
+    assert "evil" in own
+    assert "line 1" in bench.api.get(f"/v1/deliveries/{told['id']}").text
+
+
+def test_what_others_write_silences_no_rule_by_its_template(bench: Any, receiver: Any) -> None:
+    """Long values let a template write more than it may; a webhook has no words at all."""
+    people = bench.channel(receiver.url, kind="mattermost", config={}, **_url(receiver))
+    programs = bench.channel(receiver.url)
+    feed = f"feed-{uuid4().hex[:6]}"
+    rule = bench.rule(people, programs, sources=[feed])
+    text = "{% for match in matches %}{{ match.value }} {{ match.tags|join(', ') }}{% endfor %}"
+    assert put(bench, rule, text).status_code == 200
+    long = [
+        change(value=f"http://evil.example/{number}/{'a' * 400}", type="url", tags=["b" * 150])
+        for number in range(60)
+    ]
+    bench.handle(bench.event(feed, *long))
+    bench.deliver()
+    assert len(receiver.received) == 2
+    details = [bench.api.get(f"/v1/deliveries/{row['id']}") for row in bench.ledger(rule)]
+    assert {answer.json()["state"] for answer in details} == {"delivered"}
+    assert sum("own words" in answer.text for answer in details) == 1
 
 
 def _url(receiver: Any) -> dict[str, Any]:

@@ -39,10 +39,19 @@ def test_a_marked_value_is_not_sent(world: World, client, tlp: str):
     assert set(reasons(world).values()) == {"tlp"}
 
 
-@pytest.mark.parametrize("tenant", ["acme", "public"])
-def test_a_marked_assertion_of_an_open_feed_is_not_sent(world: World, client, tenant: str):
+STRICT = ["TLP:RED", "tlp:mauve", "PAP:RED", "marking:unknown", "tlp:amber+strict"]
+"""Markings of what `public` does not store: its readers are all tenants."""
+
+
+@pytest.mark.parametrize(
+    ("tenant", "tags"),
+    [("acme", ["tlp:amber", *STRICT]), ("public", ["tlp:amber"])],
+    ids=["acme", "public"],
+)
+def test_a_marked_assertion_of_an_open_feed_is_not_sent(
+    world: World, client, tenant: str, tags: list[str]
+):
     world.enricher(max_tlp="green")
-    tags = ["tlp:amber", "TLP:RED", "tlp:mauve", "PAP:RED", "marking:unknown", "tlp:amber+strict"]
     for number, tag in enumerate(tags):
         world.know(f"45.33.32.{number}", tenant=tenant, tlp="clear", tags=(tag,))
     world.know("45.33.32.100", tenant=tenant, tlp="clear", tags=("tlp:green", "pap:amber"))
