@@ -152,7 +152,7 @@ def test_a_trend_is_told_to_those_who_may_read_what_it_counts(
     """The observations behind a trend may be marked, and it does not say how."""
     name = f"subject-{uuid4().hex[:6]}.example"
     trend = Trending("x--1", "url", name, ["a", "b"], 600, AT, kind=kind, subject=name, count=5)
-    told = {}
+    visible = {}
     for ceiling in ("clear", "amber", "red"):
         body = {"topic": "trends", "group_by": ["trend.subject"]}
         channel = bench.channel(f"{receiver.url}/{ceiling}", max_tlp=ceiling)
@@ -161,9 +161,9 @@ def test_a_trend_is_told_to_those_who_may_read_what_it_counts(
     handle(bench, "trends", event)
     bench.deliver()
     for received in receiver.received:
-        told[received.path.rpartition("/")[2]] = name.encode() in received.body
+        visible[received.path.rpartition("/")[2]] = name.encode() in received.body
     levels = ["clear", "amber", "red"]
-    assert told == {level: levels.index(level) >= levels.index(least) for level in levels}
+    assert visible == {level: levels.index(level) >= levels.index(least) for level in levels}
 
 
 def test_a_silence_of_low_scores_holds_nothing_that_has_no_score(bench: Any, receiver: Any) -> None:

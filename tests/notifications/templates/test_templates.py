@@ -50,12 +50,12 @@ def test_a_message_is_sent_with_it_or_in_the_channels_own_words(bench: Any, rece
     assert "\\*now\\*" in shown
     assert "@channel" not in shown
     assert [row["state"] for row in bench.ledger(good)] == ["delivered"]
-    # A template that cannot be used keeps nobody from being told.
-    (told,) = bench.ledger(bad)
-    assert told["state"] == "delivered"
+    # A template that cannot be used keeps nobody from being delivery.
+    (delivery,) = bench.ledger(bad)
+    assert delivery["state"] == "delivered"
     (own,) = [text for text in texts if "Look" not in text]
     assert "evil" in own
-    assert "line 1" in bench.api.get(f"/v1/deliveries/{told['id']}").text
+    assert "line 1" in bench.api.get(f"/v1/deliveries/{delivery['id']}").text
 
 
 def test_what_others_write_silences_no_rule_by_its_template(bench: Any, receiver: Any) -> None:
