@@ -50,7 +50,7 @@ def test_a_message_is_sent_with_it_or_in_the_channels_own_words(bench: Any, rece
     assert "\\*now\\*" in shown
     assert "@channel" not in shown
     assert [row["state"] for row in bench.ledger(good)] == ["delivered"]
-    # A template that cannot be used keeps nobody from being delivery.
+    # A template that cannot be used keeps nobody from being told.
     (delivery,) = bench.ledger(bad)
     assert delivery["state"] == "delivered"
     (own,) = [text for text in texts if "Look" not in text]
