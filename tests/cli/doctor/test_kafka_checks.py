@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from sentineliq.cli.doctor.kafka_checks import check_kafka
+from sentineliq.cli.doctor.kafka_checks import CONSUMED_TOPICS, check_kafka
 from shared.kafka.topics import ensure_topics
 from shared.settings import Settings
 
@@ -20,4 +20,4 @@ def test_topics_that_are_missing_are_a_problem(environment: Settings) -> None:
     while not checks.cluster.is_usable and time.monotonic() < end:
         checks = check_kafka(environment)
     assert checks.cluster.status == "ok"
-    assert set(checks.consumers) == {"feeds", "observables", "notifications"}
+    assert set(checks.consumers) == set(CONSUMED_TOPICS)

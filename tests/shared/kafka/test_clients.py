@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -25,13 +25,26 @@ STEPS = 90
 Client = AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient
 
 
+_of_others: list[AIOKafkaConnection] = []
+"""Open before the test began: other tests of this process may leave clients at work."""
+
+
 def open_connections() -> list[AIOKafkaConnection]:
-    """Connections that nobody has closed."""
+    """Connections that this test opened and that nobody has closed."""
     return [
         connection
         for connection in gc.get_objects()
-        if isinstance(connection, AIOKafkaConnection) and connection.connected()
+        if isinstance(connection, AIOKafkaConnection)
+        and connection.connected()
+        and not any(connection is other for other in _of_others)
     ]
+
+
+@pytest.fixture(autouse=True)
+def _leave_out_connections_of_others() -> Iterator[None]:
+    _of_others[:] = open_connections()
+    yield
+    _of_others.clear()
 
 
 async def cancel_after(turns: int, work: Awaitable[Any]) -> None:
