@@ -1,4 +1,4 @@
-"""What a worker answers over the broker: a ping, and questions about its tasks.
+"""What a worker answers over the broker: pings, and questions about its tasks.
 
 Celery's other commands change a worker: they end it, let it forget tasks, or take its queue away.
 Whoever reaches the broker could send them, since nothing of them is signed.
@@ -18,6 +18,7 @@ QUESTIONS: Final = frozenset(
         "dump_revoked",
         "dump_schedule",
         "dump_tasks",
+        "heartbeat",
         "liveness_seconds",
         "ping",
         "query_task",
@@ -29,7 +30,7 @@ QUESTIONS: Final = frozenset(
         "stats",
     }
 )
-"""Commands that change nothing."""
+"""Commands that change nothing. By `heartbeat`, Flower learns which workers there are."""
 
 
 def limit_remote_control() -> None:

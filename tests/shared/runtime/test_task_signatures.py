@@ -187,6 +187,18 @@ def test_a_worker_answers_questions_and_obeys_nobody(
     assert "shutdown" not in QUESTIONS
 
 
+def test_a_worker_knows_the_command_by_which_flower_finds_it(worker: SupervisedWorker) -> None:
+    app = make_celery("feeds")
+    answers: list[dict[str, Any]] = []
+
+    def is_answered() -> bool:
+        answers[:] = app.control.broadcast("heartbeat", reply=True, timeout=2) or []
+        return bool(answers)
+
+    wait_for(is_answered, 60, "the worker answers")
+    assert [value for answer in answers for value in answer.values()] == [None]
+
+
 def test_a_flood_that_goes_on_is_an_entry_a_minute(
     own: Database, environment: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
