@@ -36,8 +36,12 @@ def open_connections() -> list[AIOKafkaConnection]:
         for connection in gc.get_objects()
         if isinstance(connection, AIOKafkaConnection)
         and connection.connected()
-        and not any(connection is other for other in _of_others)
+        and _is_own(connection)
     ]
+
+
+def _is_own(connection: AIOKafkaConnection) -> bool:
+    return not any(connection is other for other in _of_others)
 
 
 @pytest.fixture(autouse=True)
