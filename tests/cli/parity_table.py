@@ -159,6 +159,9 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables GET /v1/observables/{identity}/relations": Verb(
         "observables relations", reasons=PAGES
     ),
+    "observables GET /v1/observables/{identity}/relations/counts": Verb(
+        "observables relation-counts"
+    ),
     "observables POST /v1/extract": Verb("extract"),
     "observables POST /v1/sightings": Verb("sightings add", {"sightings": "values"}),
     "observables DELETE /v1/sightings/{identity}": Verb(

@@ -175,15 +175,30 @@ def list_relations(
     kind: Annotated[
         str | None, typer.Option(help="Only this kind, e.g. resolves-to or belongs-to.")
     ] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="Only from the value (out), or only to it (in).")
+    ] = None,
     limit: Limit = 50,
 ) -> None:
     """List how an observable relates to others, last seen first."""
     client = ctx.obj.client
     path = f"/v1/observables/{resolve_id(client, value)}/relations"
-    documents = list(client.items("observables", path, most=limit, kind=kind))
+    documents = list(client.items("observables", path, most=limit, kind=kind, direction=direction))
     rows = map(_relation_row, documents)
     empty = "no relations are recorded"
     ctx.obj.answer(documents, output.table(_RELATION_COLUMNS, rows, empty=empty))
+
+
+@observables.command("relation-counts")
+def count_relations(ctx: Context, value: Value) -> None:
+    """Count how an observable relates to others, by kind and direction."""
+    client = ctx.obj.client
+    path = f"/v1/observables/{resolve_id(client, value)}/relations/counts"
+    document = client.get("observables", path)
+    rows = [(item["direction"], item["kind"], item["count"]) for item in document["items"]]
+    counts = output.table(("direction", "kind", "count"), rows, empty="no relations are recorded")
+    bound = [] if document["complete"] else ["There are more; the counts are too low."]
+    ctx.obj.answer(document, counts, *bound)
 
 
 def _relation_row(relation: Json) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import unquote_plus
 from uuid import UUID
 
@@ -18,7 +18,12 @@ from services.observables.lookup.assembly import DatedLookupAnswer, LookupAnswer
 from services.observables.lookup.batching import Lookups
 from services.observables.lookup.read_models import AssertionView, DatedObservable
 from services.observables.lookup.repository import Filter
-from services.observables.lookup.service import DatedExplanation, DatedPage, RelationPage
+from services.observables.lookup.service import (
+    DatedExplanation,
+    DatedPage,
+    RelationCounts,
+    RelationPage,
+)
 from services.observables.reference.data_dates import UNKNOWN, DatasetDates
 from services.observables.scoring.assessment import Assessment
 from services.observables.sightings.schemas import RelationKind
@@ -49,6 +54,7 @@ STRUCTS: Final = (
     DatedObservable,
     DatedPage,
     LookupAnswers,
+    RelationCounts,
     RelationPage,
 )
 """The structs that the OpenAPI document describes."""
@@ -189,6 +195,11 @@ After = Annotated[str | None, Query(max_length=2000, description="`next` of the 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
+Direction = Annotated[
+    Literal["in", "out"] | None, Query(description="only from it (`out`), or only to it (`in`)")
+]
+
+
 @router.get("/observables", responses=struct_response(DatedPage))
 def list_observables(
     request: Request,
@@ -234,10 +245,19 @@ def list_relations(
     principal: Reader,
     identity: StixId,
     kind: RelationKind | None = None,
+    direction: Direction = None,
     after: After = None,
     limit: Limit = 100,
 ) -> Response:
     """List the relations of an observable, the last seen first."""
     return json_response(
-        service.list_relations(database_of(request), principal.tenant, identity, kind, after, limit)
+        service.list_relations(
+            database_of(request), principal.tenant, identity, kind, direction, after, limit
+        )
     )
+
+
+@router.get("/observables/{identity}/relations/counts", responses=struct_response(RelationCounts))
+def count_relations(request: Request, principal: Reader, identity: StixId) -> Response:
+    """Count the relations of an observable by kind and direction, up to 100,000."""
+    return json_response(service.count_relations(database_of(request), principal.tenant, identity))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,12 +21,19 @@ from services.observables.scoring.claims import Contribution, Verdict
 from services.observables.store.models import HISTORY_DAYS
 from services.observables.store.references import ObservableReference, read_references, uuid_of
 from services.observables.store.repository import read, relations
-from services.observables.store.repository.relations import RelationPlace, RelationRow
+from services.observables.store.repository.relations import (
+    RelationFilter,
+    RelationPlace,
+    RelationRow,
+)
 from services.observables.store.service import PATIENCE
 from shared.database import Database, driver_connection
 from shared.errors import InvalidInput, NotFound
 from shared.pagination import decode_cursor, paginate
 from shared.settings import load_settings
+
+_MAX_COUNTED: Final = 100_000
+"""Relations of one observable that are counted at most: a hub has millions."""
 
 
 class ObservablePage(msgspec.Struct):
@@ -83,6 +90,24 @@ class RelationView(msgspec.Struct):
     source: Annotated[str, Meta(description="the actor, the enricher or the feed that reported it")]
     first_seen: ZonedTime
     last_seen: ZonedTime
+
+
+class RelationCount(msgspec.Struct):
+    """How many relations of one kind go from (`out`) or to (`in`) an observable."""
+
+    kind: str
+    direction: Literal["in", "out"]
+    count: int
+
+
+class RelationCounts(msgspec.Struct):
+    """The relations of an observable, counted; each source that reports one counts."""
+
+    items: list[RelationCount]
+    total: int
+    complete: Annotated[
+        bool, Meta(description="false: there are more than were read, and the counts are too low")
+    ]
 
 
 class RelationPage(msgspec.Struct):
@@ -201,7 +226,13 @@ def count(database: Database, tenant: str, conditions: Filter) -> int:
 
 
 def list_relations(
-    database: Database, tenant: str, identity: str, kind: str | None, after: str | None, limit: int
+    database: Database,
+    tenant: str,
+    identity: str,
+    kind: str | None,
+    direction: Literal["in", "out"] | None,
+    after: str | None,
+    limit: int,
 ) -> RelationPage:
     """One page of the relations of which the tenant sees both ends; the last seen first.
 
@@ -211,21 +242,44 @@ def list_relations(
     """
     uuid = uuid_of(identity)
     place = decode_cursor(after, RelationPlace)
+    narrowed = RelationFilter(kind, direction)
     with database.transaction(tenant, PATIENCE) as session:
-        rows = relations.read_relations(session, tenant, uuid, kind, place, limit + 1)
+        rows = relations.read_relations(session, tenant, uuid, narrowed, place, limit + 1)
         listed = paginate(rows, limit, lambda row: row.place)
         ends = {uuid}
         for row in listed.items:
             ends |= {row.place.from_id, row.place.to_id}
         references = read_references(session, tenant, ends, datetime.now(UTC))
-    if uuid not in references or references[uuid].id != identity:
-        raise NotFound(f"There is no observable {identity} in this tenant.")
+    _check_seen(identity, references.get(uuid))
     items = []
     for row in listed.items:
         other = row.place.to_id if row.place.from_id == uuid else row.place.from_id
         if other in references:
             items.append(_relation_view(row, uuid, references[other]))
     return RelationPage(items, listed.next)
+
+
+def count_relations(database: Database, tenant: str, identity: str) -> RelationCounts:
+    """Count the relations of an observable by kind and direction, 100,000 at most.
+
+    Raises:
+        InvalidInput: the id is no STIX id.
+        NotFound: the tenant sees no such observable.
+    """
+    uuid = uuid_of(identity)
+    with database.transaction(tenant, PATIENCE) as session:
+        references = read_references(session, tenant, {uuid}, datetime.now(UTC))
+        _check_seen(identity, references.get(uuid))
+        rows = relations.count_relations(session, tenant, uuid, _MAX_COUNTED + 1)
+    total = sum(row.total for row in rows)
+    return RelationCounts(
+        [RelationCount(*row) for row in rows], min(total, _MAX_COUNTED), total <= _MAX_COUNTED
+    )
+
+
+def _check_seen(identity: str, reference: ObservableReference | None) -> None:
+    if reference is None or reference.id != identity:
+        raise NotFound(f"There is no observable {identity} in this tenant.")
 
 
 def _relation_view(row: RelationRow, uuid: str, other: ObservableReference) -> RelationView:

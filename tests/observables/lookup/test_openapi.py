@@ -46,6 +46,7 @@ def test_answers_have_the_fields_that_are_described(client: TestClient) -> None:
         "DatedObservable": client.get(f"/v1/observables/{view['id']}").json(),
         "DatedExplanation": client.get(f"/v1/observables/{view['id']}/explain").json(),
         "RelationPage": client.get(f"/v1/observables/{view['id']}/relations").json(),
+        "RelationCounts": client.get(f"/v1/observables/{view['id']}/relations/counts").json(),
     }
     for name, sent in described.items():
         schema = components[name]

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from services.observables.lookup import service as lookups
 from services.observables.quotas.limits import SIGHTINGS
 from shared.database import PLATFORM, Database
 from shared.events.feeds import Indicator
@@ -242,6 +243,31 @@ def test_relations_are_told_from_both_ends(own: Database, client: TestClient) ->
     )
 
 
+def test_relations_are_counted_by_kind_and_direction(
+    own: Database, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"evil{number}.com" for number in range(5)]
+    handle(own, chunk(ADDRESS, *(Indicator("domain-name", name) for name in names)))
+    relations = [{"from": name, "kind": "resolves-to", "to": "192.0.2.1"} for name in names]
+    relations.append({"from": "192.0.2.1", "kind": "communicates-with", "to": names[0]})
+    client.post("/v1/relations", json={"relations": relations}).raise_for_status()
+    identity = client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["id"]
+    path = f"/v1/observables/{identity}/relations/counts"
+    assert client.get(path).json() == {
+        "items": [
+            {"kind": "resolves-to", "direction": "in", "count": 5},
+            {"kind": "communicates-with", "direction": "out", "count": 1},
+        ],
+        "total": 6,
+        "complete": True,
+    }
+    monkeypatch.setattr(lookups, "_MAX_COUNTED", 4)
+    bounded = client.get(path).json()
+    assert (bounded["total"], bounded["complete"]) == (4, False)
+    other = f"/v1/observables/ipv4-addr--{uuid4()}/relations/counts"
+    assert client.get(other).status_code == 404
+
+
 def test_relations_come_in_pages_the_latest_first(own: Database, client: TestClient) -> None:
     names = [f"evil{number}.com" for number in range(25)]
     handle(own, chunk(ADDRESS, *(Indicator("domain-name", name) for name in names)))
@@ -278,6 +304,10 @@ def test_relations_come_in_pages_the_latest_first(own: Database, client: TestCli
     }
     moments = [relation["last_seen"] for relation in page_items]
     assert moments == sorted(moments, reverse=True)
+    assert client.get(path, params={"direction": "out"}).json()["items"] == []
+    inward = client.get(path, params={"direction": "in", "kind": "communicates-with"}).json()
+    assert len(inward["items"]) == 25
+    assert client.get(path, params={"direction": "up"}).status_code == 422
     (only,) = client.get(path, params={"kind": "resolves-to"}).json()["items"]
     assert only["other"]["value"] == names[0]
     assert client.get(path, params={"kind": "likes"}).status_code == 422

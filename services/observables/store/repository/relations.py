@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -60,6 +60,21 @@ class RelationRow(NamedTuple):
     first_seen: datetime
 
 
+class RelationFilter(NamedTuple):
+    """Which relations of an observable: of one kind, from it (`out`) or to it (`in`)."""
+
+    kind: str | None = None
+    direction: Literal["in", "out"] | None = None
+
+
+class RelationTally(NamedTuple):
+    """How many relations of one kind and direction an observable has."""
+
+    kind: str
+    direction: Literal["in", "out"]
+    total: int
+
+
 def put_relations(session: Session, rows: Sequence[NewRelation]) -> None:
     """Store relations, at most one of each key; of one that is stored only the times grow wider."""
     if not rows:
@@ -111,7 +126,7 @@ def read_relations(
     session: Session,
     tenant: str,
     identity: str,
-    kind: str | None,
+    narrowed: RelationFilter,
     after: RelationPlace | None,
     limit: int,
 ) -> list[RelationRow]:
@@ -128,16 +143,48 @@ def read_relations(
     )
     query = (
         sa.select(*place, RELATION.c.first_seen)
-        .where(
-            RELATION.c.tenant.in_({tenant, PUBLIC}),
-            sa.or_(RELATION.c.from_id == identity, RELATION.c.to_id == identity),
-        )
+        .where(RELATION.c.tenant.in_({tenant, PUBLIC}), _ends(identity, narrowed.direction))
         .order_by(*(column.desc() for column in place))
         .limit(limit)
     )
-    if kind is not None:
-        query = query.where(RELATION.c.kind == kind)
+    if narrowed.kind is not None:
+        query = query.where(RELATION.c.kind == narrowed.kind)
     if after is not None:
         columns = sa.tuple_(*(sa.type_coerce(column, column.type) for column in place))
         query = query.where(columns < tuple(after))
     return [RelationRow(RelationPlace(*row[:-1]), row[-1]) for row in session.execute(query)]
+
+
+def count_relations(session: Session, tenant: str, identity: str, most: int) -> list[RelationTally]:
+    """Count the relations of an observable by kind and direction, the most frequent first.
+
+    Args:
+        session: a transaction of the tenant's.
+        tenant: whose relations count, beside those of `public`.
+        identity: of the observable.
+        most: relations that are read; with more the counts are too low.
+    """
+    is_outward = RELATION.c.from_id == identity
+    read = (
+        sa.select(RELATION.c.kind, sa.case((is_outward, "out"), else_="in").label("direction"))
+        .where(RELATION.c.tenant.in_({tenant, PUBLIC}), _ends(identity, None))
+        .limit(most)  # any rows: past the bound the counts are said to be too low
+        .subquery()
+    )
+    count = sa.func.count()
+    query = (
+        sa.select(read.c.kind, read.c.direction, count)
+        .group_by(read.c.kind, read.c.direction)
+        .order_by(count.desc(), read.c.kind, read.c.direction)
+    )
+    return [RelationTally(*row) for row in session.execute(query)]
+
+
+def _ends(identity: str, direction: Literal["in", "out"] | None) -> sa.ColumnElement[bool]:
+    """That a relation goes from or to an observable."""
+    begins = RELATION.c.from_id == identity
+    ends = RELATION.c.to_id == identity
+    if direction == "out":
+        return begins
+    # one that leads to itself goes out, so that each has one direction
+    return sa.and_(ends, sa.not_(begins)) if direction == "in" else sa.or_(begins, ends)
