@@ -4,12 +4,14 @@ import { listenForKeys } from "./keys";
 import { LiveChanges } from "./live_changes";
 import { LinkSecret } from "./link_secret";
 import { LocalTime } from "./local_time";
+import { RelationGraph } from "./relation_graph";
 import { SelectAll } from "./select_all";
 
 customElements.define("live-changes", LiveChanges);
 customElements.define("link-secret", LinkSecret);
 customElements.define("local-time", LocalTime);
 customElements.define("copy-value", CopyValue);
+customElements.define("relation-graph", RelationGraph);
 customElements.define("select-all", SelectAll);
 customElements.define("command-palette", CommandPalette);
 listenForKeys();

@@ -26,6 +26,7 @@ async def show_observable(visit: ConsoleVisit) -> Response:
             "observables",
             f"{path}/relations",
             kind=visit.query("kind"),
+            direction=visit.query("direction"),
             after=visit.query("after"),
             limit=_RELATIONS,
         ),
