@@ -11,7 +11,7 @@ from services.notifications.deliveries.summaries import release_quiet
 from services.notifications.digests.service import send_due_digests
 from services.notifications.groups.windows import end_due_windows, remind_of_groups
 from services.notifications.rules.handlers import RuleMatcher
-from services.notifications.rules.topics import EVENT_TOPICS
+from services.notifications.topics import EVENT_TOPICS
 from shared.events import Event
 from shared.events.feeds import HEALTH
 from shared.events.gateway import REVOKED

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
+from shared.events.observables import Change, ChangeKind
+from shared.filters.filter import FilterExpression
 from shared.filters.model import FilterModel, ModelField, ValueType
 
 _FIELDS: Final = (
@@ -56,6 +58,17 @@ _LABELS: Final = {
 }
 GROUP_FIELDS: Final = frozenset({"source.name", *_LABELS})
 """Fields by which a rule may group its matches."""
+
+
+def event_change(match: Mapping[str, Any]) -> Change:
+    """An event of another topic, by its entry in messages, as silences and inhibitions read it."""
+    kind = cast("ChangeKind", match["kind"])
+    return Change(id=match["title"], type=kind, value=match["title"], kind=kind, score=0)
+
+
+def is_readable(expression: FilterExpression, paths: frozenset[str] | None) -> bool:
+    """Whether all that a filter names is among some fields; None stands for all fields."""
+    return paths is None or expression.paths <= paths
 
 
 def label_values(names: Sequence[str], match: Any, source: str) -> tuple[str, ...]:

@@ -191,7 +191,7 @@ def list_relations(
 
 @observables.command("relation-counts")
 def count_relations(ctx: Context, value: Value) -> None:
-    """Count how an observable relates to others, by kind and direction."""
+    """Count the relations of an observable by their kinds."""
     client = ctx.obj.client
     path = f"/v1/observables/{resolve_id(client, value)}/relations/counts"
     document = client.get("observables", path)

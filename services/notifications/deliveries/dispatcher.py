@@ -48,7 +48,7 @@ from services.notifications.deliveries.results import write_results
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS
 from services.notifications.deliveries.wakeup import Vigil, listening
 from services.notifications.pauses.service import paused_channels, take_probes
-from services.notifications.templates.rendering import with_text
+from services.notifications.templates.rendering import WITHOUT_TEXT, with_text
 from services.notifications.templates.service import templates_of
 from shared import shutdown
 from shared.database import PLATFORM, Database
@@ -75,8 +75,6 @@ _KEEP_SECONDS: Final = 1.0
 """Between two signs that it is awake."""
 _WRITERS: Final = 2
 """Templates that are written at once."""
-_WITHOUT_TEXT: Final = frozenset({"file", "log", "misp", "syslog", "webhook"})
-"""Kinds of channels for programs, whose documents have no place for words."""
 _BACKLOG_CLAIMS: Final = 20
 """After so many full claims in a row there is enough to do for a second worker."""
 _RATE_SECONDS: Final = 2.0
@@ -385,7 +383,7 @@ class DeliveryDispatcher:
         No template decides whether somebody is told: where one cannot be used, the channel's own
         words are sent.
         """
-        if template is None or kind.name in _WITHOUT_TEXT:
+        if template is None or kind.name in WITHOUT_TEXT:
             return notification, ""
         write = partial(with_text, notification, template)
         try:

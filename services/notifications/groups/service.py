@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.orm import Session
 
+from services.notifications.fields import TOPIC_FIELDS, event_change
 from services.notifications.groups import repository
 from services.notifications.groups.repository import StoredGroup, close_subjects
 from services.notifications.groups.schemas import BatchView, GroupView
@@ -33,6 +34,7 @@ __all__ = [
     "recent_matches",
 ]
 
+_EVENT_NAMES: Final = ("type", "value", "kind")
 SILENCE_GRACE: Final = timedelta(seconds=2)
 """From the end of a silence until what it held is summed up: transactions end meanwhile that have
 seen it hold."""
@@ -40,13 +42,24 @@ seen it hold."""
 
 @dataclass(frozen=True, slots=True)
 class RecentMatches:
-    """What a rule has matched in an event, which was published at a time."""
+    """What a rule has matched in an event, which was published at a time.
+
+    Attributes:
+        changes: of observables, or an event of another topic in the form of a change.
+        paths: the fields that these have; None stands for all.
+    """
 
     rule: str
     severity: str
     source: str
     changes: list[Change]
+    paths: frozenset[str] | None
     at: datetime
+
+    def example(self, change: Change) -> dict[str, object]:
+        """One of the changes, in a preview."""
+        names = ("id", "type", "value", "kind", "score") if self.paths is None else _EVENT_NAMES
+        return {name: getattr(change, name) for name in names}
 
 
 def list_groups(
@@ -147,13 +160,11 @@ def count_silenced(session: Session, silence_id: UUID) -> int:
 def recent_matches(session: Session, since: datetime) -> Iterator[RecentMatches]:
     """What the rules of the transaction's tenant have matched since a time, newest first."""
     for row in repository.recent_batches(session, since):
-        changes = [msgspec.convert(match, Change) for match in row.matches if _is_change(match)]
-        if changes:
-            yield RecentMatches(row.rule, row.severity, row.source, changes, row.event_at)
-
-
-def _is_change(match: dict[str, Any]) -> bool:
-    return "value" in match
+        changes = [msgspec.convert(match, Change) for match in row.matches if "value" in match]
+        events = [event_change(match) for match in row.matches if "topic" in match]
+        for each, paths in ((changes, None), (events, TOPIC_FIELDS)):
+            if each:
+                yield RecentMatches(row.rule, row.severity, row.source, each, paths, row.event_at)
 
 
 def _get(session: Session, group_id: UUID, *, lock: bool = False) -> StoredGroup:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from services.notifications.channels.patches import apply_patch
+from services.notifications.fields import is_readable
 from services.notifications.groups.service import (
     RecentMatches,
     count_silenced,
@@ -172,18 +173,22 @@ def _tried(
 ) -> InhibitionPreview:
     board = FiringBoard()
     by_rule: Counter[str] = Counter()
-    examples: list[dict[str, Any]] = []
+    examples: list[dict[str, object]] = []
     environments = [
         MatchEnvironment(each.source, each.at, each.rule, each.severity, watchlists)
         for each in recent
     ]
     for each, environment in zip(recent, environments, strict=True):
+        if not is_readable(planned.source, each.paths):
+            continue
         board.fire(planned, each.changes, environment, each.at)
     for each, environment in zip(recent, environments, strict=True):
+        if not is_readable(planned.target, each.paths):
+            continue
         _, parts = split_inhibited([planned], board.firings, each.changes, environment, each.at)
         inhibited = [change for _, _, changes in parts for change in changes]
         by_rule[each.rule] += len(inhibited)
-        examples += [_example(change) for change in inhibited[: _MOST_EXAMPLES - len(examples)]]
+        examples += [each.example(change) for change in inhibited[: _MOST_EXAMPLES - len(examples)]]
     return InhibitionPreview(
         looked_at=sum(len(each.changes) for each in recent),
         firing_count=sum(map(len, board.firings.values())),
@@ -191,10 +196,6 @@ def _tried(
         by_rule={rule: number for rule, number in by_rule.items() if number},
         examples=examples,
     )
-
-
-def _example(change: object) -> dict[str, object]:
-    return {name: getattr(change, name) for name in ("id", "type", "value", "kind", "score")}
 
 
 # For rules

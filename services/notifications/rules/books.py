@@ -15,9 +15,9 @@ from services.notifications.rules.expression import topic_expression
 from services.notifications.rules.matching import Conditions, Occasion, RuleSet
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.routing import RuleBook
-from services.notifications.rules.topics import OBSERVABLES
 from services.notifications.silences.activity import PlannedSilence
 from services.notifications.silences.service import planned_silences
+from services.notifications.topics import OBSERVABLES
 from services.notifications.watchlists.service import WatchlistCache
 from shared.filters.filter import FilterExpression
 

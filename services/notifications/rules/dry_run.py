@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
@@ -46,11 +47,14 @@ from services.notifications.rules.schemas import (
     StoredDryRunBody,
 )
 from services.notifications.rules.simulation import MemoryGroupStore, simulate
-from services.notifications.rules.topics import EVENT_TOPICS, EventTopic
 from services.notifications.silences.service import planned_silences
+from services.notifications.templates.rendering import WITHOUT_TEXT, with_text
+from services.notifications.templates.service import templates_of
+from services.notifications.topics import EVENT_TOPICS, EventTopic
 from services.notifications.watchlists.service import WatchlistCache
 from shared.auth import Principal
 from shared.database import PUBLIC, Database
+from shared.errors import SentinelIQError
 from shared.events import Event, Topic
 from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
@@ -76,6 +80,23 @@ class _Past:
     is_complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A rule that is tried.
+
+    Attributes:
+        template: in whose words its messages are; None stands for the channels' own words.
+        now: the database's time.
+    """
+
+    settings: Settings
+    book: RuleBook
+    rule: Rule
+    channels: Mapping[UUID, Channel]
+    template: str | None
+    now: datetime
+
+
 def try_new_rule(
     database: Database, settings: Settings, principal: Principal, body: DryRunBody
 ) -> DryRunResult:
@@ -94,7 +115,7 @@ def try_new_rule(
         book = _book(session, rule, body.hours, stand_ins)
         channels = find_channels(session, set(rule.channel_ids))
         now = repository.rules_version(session)[1]
-    return _run(settings, book, rule, channels, now, body.hours)
+    return _run(_Trial(settings, book, rule, channels, None, now), body.hours)
 
 
 def compare_rule(
@@ -138,8 +159,9 @@ def try_rule(
             rule = _unstored(session, principal, rule_id, body)
         book = _book(session, rule, hours)
         channels = find_channels(session, set(rule.channel_ids))
+        template = templates_of(session, [rule_id]).get(rule_id)
         now = repository.rules_version(session)[1]
-    return _run(settings, book, rule, channels, now, hours)
+    return _run(_Trial(settings, book, rule, channels, template, now), hours)
 
 
 def _unstored(session: Session, principal: Principal, rule_id: UUID, body: RuleCreate) -> Rule:
@@ -158,16 +180,10 @@ def _book(
     return replace(book, firings=board.firings)
 
 
-def _run(
-    settings: Settings,
-    book: RuleBook,
-    rule: Rule,
-    channels: Mapping[UUID, Channel],
-    now: datetime,
-    hours: int,
-) -> DryRunResult:
-    past = asyncio.run(_read(settings, book, rule, now - timedelta(hours=hours)))
-    store = simulate(past.routes.sets, now)
+def _run(trial: _Trial, hours: int) -> DryRunResult:
+    since = trial.now - timedelta(hours=hours)
+    past = asyncio.run(_read(trial.settings, trial.book, trial.rule, since))
+    store = simulate(past.routes.sets, trial.now)
     singles = {each["id"]: each for each in past.routes.singles}
     deliveries = sorted((store.deliveries | singles).values(), key=_event_at)
     return DryRunResult(
@@ -178,7 +194,7 @@ def _run(
         histogram=_histogram(deliveries),
         groups=_groups(store),
         group_count=len(store.groups),
-        messages=[_preview(each, channels, settings) for each in deliveries[:_MOST_MESSAGES]],
+        messages=[_preview(each, trial) for each in deliveries[:_MOST_MESSAGES]],
         message_ids=[each["id"] for each in deliveries[:1000]],
     )
 
@@ -247,11 +263,9 @@ def _groups(store: MemoryGroupStore) -> list[SimulatedGroupView]:
     ]
 
 
-def _preview(
-    delivery: NewDelivery, channels: Mapping[UUID, Channel], settings: Settings
-) -> MessagePreview:
+def _preview(delivery: NewDelivery, trial: _Trial) -> MessagePreview:
     matches: list[dict[str, Any]] = msgspec.json.decode(delivery["matches"])
-    channel = channels.get(delivery["channel_id"])
+    channel = trial.channels.get(delivery["channel_id"])
     return MessagePreview(
         id=delivery["id"],
         kind=delivery["kind"],
@@ -259,7 +273,7 @@ def _preview(
         event_at=delivery["event_at"],
         match_count=delivery["match_count"],
         total_count=delivery["total_count"] or delivery["match_count"],
-        documents=_documents(delivery, matches, channel, settings) if channel else [],
+        documents=_documents(delivery, matches, channel, trial) if channel else [],
     )
 
 
@@ -267,9 +281,12 @@ def _documents(
     delivery: NewDelivery,
     matches: list[dict[str, Any]],
     channel: Channel,
-    settings: Settings,
+    trial: _Trial,
 ) -> list[str]:
-    """The documents that the channel would send, if its kind can show them."""
+    """The documents that the channel would send, if its kind can show them.
+
+    As when a message is sent, the channel's own words stand in for a template that fails.
+    """
     kind: object = channel_types().get(channel.kind)
     if not isinstance(kind, RenderingChannel):
         return []
@@ -282,7 +299,7 @@ def _documents(
         match_count=delivery["match_count"],
         matches=matches[:MAX_MATCHES],
         created_at=delivery["event_at"],
-        url=delivery_page(settings, delivery["id"]),
+        url=delivery_page(trial.settings, delivery["id"]),
         kind=cast("NotificationKind", delivery["kind"]),
         group_id=delivery["group_id"],
         total_count=delivery["total_count"] or delivery["match_count"],
@@ -292,4 +309,7 @@ def _documents(
     )
     config = channel_types()[channel.kind].config.model_validate(channel.config)
     message = restrict(notification, channel_types()[channel.kind], channel.max_tlp)
+    if trial.template is not None and channel.kind not in WITHOUT_TEXT:
+        with suppress(SentinelIQError):
+            message = with_text(message, trial.template)
     return [part.decode("utf-8", "replace") for part in kind.render(message, config).parts]

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from services.notifications.fields import CHANGE_MODEL
-from services.notifications.rules.topics import EVENT_TOPICS, OBSERVABLES
+from services.notifications.topics import EVENT_TOPICS, OBSERVABLES
 from shared.filters.conditions import (
     Always,
     Condition,

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.notifications.deliveries.service import add_deliveries
+from services.notifications.fields import TOPIC_FIELDS, event_change, is_readable
 from services.notifications.groups.engine import MatchSet, add_matches
 from services.notifications.groups.service import close_subjects
 from services.notifications.groups.storage import SqlGroupStore
@@ -30,10 +31,9 @@ from services.notifications.rules.routing import (
     route_changes,
     route_topic_event,
     single_deliveries,
-    topic_change,
     topic_matches,
 )
-from services.notifications.rules.topics import EventTopic
+from services.notifications.topics import EventTopic
 from services.notifications.watchlists.service import WatchlistCache
 from shared.events import Event, derived_id
 from shared.events.feeds import HEALTH, HealthChanged
@@ -109,8 +109,20 @@ _News = tuple[Conditions, Occurrence, list[Change]]
 """What a rule has to tell of an event."""
 
 
-def _fire_inhibitions(session: Session, book: RuleBook, news: Sequence[_News]) -> RuleBook:
-    """The book with the times in which inhibitions hold something, by what fires them now."""
+def _fire_inhibitions(
+    session: Session,
+    book: RuleBook,
+    news: Sequence[_News],
+    paths: frozenset[str] | None = None,
+) -> RuleBook:
+    """The book with the times in which inhibitions hold something, by what fires them now.
+
+    Args:
+        session: the transaction.
+        book: all rules and inhibitions.
+        news: what there is to tell.
+        paths: the fields that this has; what names others is not fired. None stands for all.
+    """
     tenants = {rule.tenant for rule, _, _ in news} & book.inhibitions.keys()
     inhibitions = [each for tenant in tenants for each in book.inhibitions[tenant]]
     if not inhibitions:
@@ -119,6 +131,7 @@ def _fire_inhibitions(session: Session, book: RuleBook, news: Sequence[_News]) -
         (inhibition, fresh, match_environment(book, rule, occurrence), occurrence.at)
         for rule, occurrence, fresh in news
         for inhibition in book.inhibitions.get(rule.tenant, ())
+        if is_readable(inhibition.source, paths)
     ]
     fires = any(firing_labels(*shot[:3]) for shot in shots)
     first = min(occurrence.at - occurrence.now for _, occurrence, _ in news)
@@ -191,8 +204,9 @@ def _notify_of_events(
         if not fresh:
             continue
         occurrence = _occurrence(event, values["source.name"], now)
-        change = topic_change(topic, values)
-        fired = _fire_inhibitions(session, book, [(rule, occurrence, [change]) for rule in fresh])
+        change = event_change(topic.match(values))
+        news = [(rule, occurrence, [change]) for rule in fresh]
+        fired = _fire_inhibitions(session, book, news, TOPIC_FIELDS)
         for rule in fresh:
             route_topic_event(fired, rule, occurrence, topic, values, routes)
     add_deliveries(session, routes.singles)

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from services.notifications.rules.expression import rule_expression
-from services.notifications.rules.topics import OBSERVABLES
+from services.notifications.topics import OBSERVABLES
 from shared.database import PUBLIC
 from shared.events.observables import Change, ChangeKind
 from shared.filters.filter import FilterExpression

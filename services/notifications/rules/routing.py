@@ -7,14 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from services.notifications.deliveries.disclosure import MARKING_LABEL
 from services.notifications.deliveries.service import NewDelivery, delivery_id
-from services.notifications.fields import TOPIC_FIELDS, label_key, label_values
+from services.notifications.fields import (
+    TOPIC_FIELDS,
+    event_change,
+    is_readable,
+    label_key,
+    label_values,
+)
 from services.notifications.groups.engine import (
     DIGEST_KEY,
     GroupingRule,
@@ -28,15 +34,15 @@ from services.notifications.inhibitions.activity import (
     split_inhibited,
 )
 from services.notifications.rules.matching import ChangeEnvironment, Conditions, RuleSet
-from services.notifications.rules.topics import DELIVERIES, EventTopic
 from services.notifications.silences.activity import (
     MatchEnvironment,
     PlannedSilence,
     split_silenced,
 )
+from services.notifications.topics import DELIVERIES, EventTopic
 from shared.database import PUBLIC
 from shared.events import Event
-from shared.events.observables import Change, ChangeKind
+from shared.events.observables import Change
 from shared.filters.filter import FilterExpression
 from shared.filters.matcher import Watchlist
 from shared.stix.markings import strictest
@@ -156,7 +162,7 @@ def _hold(
     active = [
         silence
         for silence in book.silences.get(rule.tenant, ())
-        if silence.is_active(occurrence.now) and _reads(silence.expression, paths)
+        if silence.is_active(occurrence.now) and is_readable(silence.expression, paths)
     ]
     environment = match_environment(book, rule, occurrence)
     if active:
@@ -165,7 +171,7 @@ def _hold(
             holding = Holding(silence.id, silence.ends_at + SILENCE_GRACE, silence.reason)
             quiet.append(_held(grouping, occurrence, holding, own))
     inhibitions = [
-        each for each in book.inhibitions.get(rule.tenant, ()) if _reads(each.target, paths)
+        each for each in book.inhibitions.get(rule.tenant, ()) if is_readable(each.target, paths)
     ]
     if inhibitions and book.firings:
         changes, inhibited = split_inhibited(
@@ -176,10 +182,6 @@ def _hold(
             holding = Holding(firing.id, end, inhibition.name, "inhibition")
             quiet.append(_held(grouping, occurrence, holding, own))
     return changes, quiet
-
-
-def _reads(expression: FilterExpression, paths: frozenset[str] | None) -> bool:
-    return paths is None or expression.paths <= paths
 
 
 def topic_matches(
@@ -204,13 +206,6 @@ def _concerns(rule: TopicRule, topic: EventTopic, event: Event[Any]) -> bool:
     return event.tenant == tenant or (topic.is_shared and event.tenant == PUBLIC)
 
 
-def topic_change(topic: EventTopic, values: Mapping[str, Any]) -> Change:
-    """An event of a topic as silences and inhibitions see it."""
-    match = topic.match(values)
-    kind = cast("ChangeKind", topic.word)
-    return Change(id=match["title"], type=topic.word, value=match["title"], kind=kind, score=0)
-
-
 def route_topic_event(
     book: RuleBook,
     rule: Conditions,
@@ -222,7 +217,7 @@ def route_topic_event(
     """Send the match of an event of another topic than observables on its way."""
     grouping = book.grouping[rule.rule_id]
     match = topic.match(values)
-    changes, quiet = _hold(book, rule, occurrence, [topic_change(topic, values)], TOPIC_FIELDS)
+    changes, quiet = _hold(book, rule, occurrence, [event_change(match)], TOPIC_FIELDS)
     routes.sets += [replace(each, matches=[match]) for each in quiet]
     if not changes:
         return

@@ -10,7 +10,7 @@ from services.notifications.channel_types.base import Severity
 from services.notifications.fields import GROUP_FIELDS
 from services.notifications.rules.expression import parse_rule_filter
 from services.notifications.rules.matching import Occasion
-from services.notifications.rules.topics import EVENT_TOPICS, OBSERVABLES, TopicName
+from services.notifications.topics import EVENT_TOPICS, OBSERVABLES, TopicName
 from shared.filters.tokens import MAX_BYTES
 from shared.stix import ObservableType
 

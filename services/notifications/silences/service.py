@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
+from services.notifications.fields import is_readable
 from services.notifications.groups.service import (
     count_silenced,
     end_silence_groups,
@@ -170,7 +171,7 @@ def preview_silence(
     parse_silence(body.filter)
     expression = owned_expression(body.filter, principal.tenant)
     by_rule: Counter[str] = Counter()
-    examples: list[object] = []
+    examples: list[dict[str, object]] = []
     looked_at = 0
     with database.transaction(principal.tenant) as session:
         require_watchlists(session, parse_silence(body.filter).watchlists)
@@ -180,21 +181,20 @@ def preview_silence(
             environment = MatchEnvironment(
                 recent.source, now, recent.rule, recent.severity, watchlists
             )
-            selected = expression.selector(recent.changes, environment)
             looked_at += len(recent.changes)
+            if not is_readable(expression, recent.paths):
+                continue
+            selected = expression.selector(recent.changes, environment)
             by_rule[recent.rule] += len(selected)
-            examples += selected[: _MOST_EXAMPLES - len(examples)]
+            some = selected[: _MOST_EXAMPLES - len(examples)]
+            examples += [recent.example(change) for change in some]
     counts = {rule: number for rule, number in by_rule.items() if number}
     return SilencePreview(
         match_count=sum(counts.values()),
         looked_at=looked_at,
         by_rule=counts,
-        examples=[_example(change) for change in examples],
+        examples=examples,
     )
-
-
-def _example(change: object) -> dict[str, object]:
-    return {name: getattr(change, name) for name in ("id", "type", "value", "kind", "score")}
 
 
 def _check_times(starts_at: datetime, ends_at: datetime, now: datetime) -> None:

@@ -6,7 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 
 from services.notifications.templates import service
-from services.notifications.templates.schemas import TemplateBody, TemplatePreview, TemplateView
+from services.notifications.templates.schemas import (
+    TemplateBody,
+    TemplatePreview,
+    TemplateTrial,
+    TemplateView,
+)
 from shared.auth import Principal
 from shared.database import Database
 from shared.web.app import database_of, require_permission
@@ -39,6 +44,6 @@ def delete_template(principal: Writer, database: OwnDatabase, rule_id: UUID) -> 
 
 
 @router.post("/v1/templates/preview")
-def preview_template(principal: Writer, body: TemplateBody) -> TemplatePreview:  # noqa: ARG001
+def preview_template(principal: Writer, body: TemplateTrial) -> TemplatePreview:  # noqa: ARG001
     """What a template writes of a sample. Nothing is stored."""
     return service.preview_template(body)

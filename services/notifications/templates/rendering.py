@@ -15,6 +15,7 @@ import msgspec
 from services.notifications.channel_types import wording
 from services.notifications.channel_types.base import Notification
 from services.notifications.templates.rendering_job import TemplateOrder, rendering_job
+from services.notifications.topics import EVENT_TOPICS
 from shared.errors import InvalidInput
 from shared.sandbox.limits import MIB, JobLimits, SandboxLimitExceeded, SandboxLimits
 from shared.sandbox.pool import SandboxPool
@@ -23,6 +24,8 @@ _SERVICE: Final = "notifications"
 _LIMITS: Final = SandboxLimits(memory=96 * MIB)
 _JOB_LIMITS: Final = JobLimits(seconds=0.05, wall_seconds=5, result=128 * 1024)
 _MAX_DEPTH: Final = 4
+WITHOUT_TEXT: Final = frozenset({"file", "log", "misp", "syslog", "webhook"})
+"""Kinds of channels for programs, whose documents have no place for words."""
 _CAUSES: Final = {
     "processor-time": "it takes more than 0.05 seconds of processor time",
     "wall-clock": "it takes too long",
@@ -30,7 +33,7 @@ _CAUSES: Final = {
     "result": "it writes too much",
 }
 
-SAMPLE: Final = Notification(
+_SAMPLE: Final = Notification(
     id=UUID(int=1),
     tenant="sample",
     rule_id=UUID(int=2),
@@ -74,6 +77,23 @@ _FIELDS: Final = {
     "fields": {},
 }
 """What each match has, so that a template may ask for it whatever the rule tells of."""
+
+
+def sample_of(topic: str) -> Notification:
+    """A notification that a rule over a topic might send, for templates to be tried on."""
+    if topic not in EVENT_TOPICS:
+        return _SAMPLE
+    event_topic = EVENT_TOPICS[topic]
+    match = event_topic.match(event_topic.sample)
+    source = str(event_topic.sample["source.name"])
+    return replace(
+        _SAMPLE,
+        source=source,
+        match_count=1,
+        total_count=1,
+        matches=[match],
+        labels={"source.name": source},
+    )
 
 
 @cache

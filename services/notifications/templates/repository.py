@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.notifications.templates.models import TEMPLATE
 
-_KEEP_RULE: Final = sa.text("SELECT 1 FROM rule WHERE id = :rule FOR KEY SHARE")
+_KEEP_RULE: Final = sa.text("SELECT topic FROM rule WHERE id = :rule FOR KEY SHARE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,10 @@ class StoredTemplate:
     updated_at: datetime
 
 
-def has_rule(session: Session, rule_id: UUID) -> bool:
-    """Whether the transaction's tenant has a rule, which then stays until its end."""
-    return session.execute(_KEEP_RULE, {"rule": rule_id}).first() is not None
+def keep_rule(session: Session, rule_id: UUID) -> str | None:
+    """The topic of a rule, which stays until the transaction ends; None if there is none."""
+    topic: str | None = session.scalar(_KEEP_RULE, {"rule": rule_id})
+    return topic
 
 
 def find(session: Session, rule_id: UUID) -> StoredTemplate | None:

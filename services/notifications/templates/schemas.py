@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notifications.topics import TopicName
+
 MAX_TEMPLATE: Final = 8192
 """Characters of a template."""
 TemplateText = Annotated[str, Field(min_length=1, max_length=MAX_TEMPLATE)]
@@ -18,6 +20,14 @@ class TemplateBody(BaseModel):
 
     text: TemplateText = Field(
         description="For instance `{% for match in matches %}{{ match.value }}\\n{% endfor %}`."
+    )
+
+
+class TemplateTrial(TemplateBody):
+    """A template, and what it is to be tried on."""
+
+    topic: TopicName = Field(
+        "observables", description="The topic of the rule; the sample is an event of it."
     )
 
 

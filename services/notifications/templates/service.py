@@ -7,9 +7,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.notifications.templates import repository
-from services.notifications.templates.rendering import SAMPLE, write_text
+from services.notifications.templates.rendering import sample_of, write_text
 from services.notifications.templates.repository import StoredTemplate
-from services.notifications.templates.schemas import TemplateBody, TemplatePreview, TemplateView
+from services.notifications.templates.schemas import (
+    TemplateBody,
+    TemplatePreview,
+    TemplateTrial,
+    TemplateView,
+)
 from shared.audit import changes_between
 from shared.auth import Principal
 from shared.database import Database
@@ -25,22 +30,25 @@ def get_template(database: Database, principal: Principal, rule_id: UUID) -> Tem
     """
     with database.transaction(principal.tenant) as session:
         stored = _get(session, rule_id)
-    return _view(stored, write_text(stored.text, SAMPLE))
+        sample = sample_of(_topic(session, rule_id))
+    return _view(stored, write_text(stored.text, sample))
 
 
 def set_template(
     database: Database, principal: Principal, rule_id: UUID, body: TemplateBody
 ) -> TemplateView:
-    """Set the template of a rule, once it has written a sample.
+    """Set the template of a rule, once it has written a sample of what the rule tells.
 
     Raises:
         NotFound: the tenant has no such rule.
         InvalidInput: the template cannot be used; `line` is the place.
     """
-    preview = write_text(body.text, SAMPLE)
     with database.transaction(principal.tenant) as session:
-        if not repository.has_rule(session, rule_id):
-            raise NotFound(f"There is no rule {rule_id}.")
+        topic = _topic(session, rule_id)
+    # Out of the transaction, since it may take seconds; a rule's topic rarely changes meanwhile.
+    preview = write_text(body.text, sample_of(topic))
+    with database.transaction(principal.tenant) as session:
+        _topic(session, rule_id)
         before = repository.find(session, rule_id)
         values = {"rule_id": rule_id, "tenant": principal.tenant, "text": body.text}
         stored = repository.put(session, values)
@@ -60,13 +68,13 @@ def delete_template(database: Database, principal: Principal, rule_id: UUID) -> 
         _audit(session, principal, "delete", rule_id, before, None)
 
 
-def preview_template(body: TemplateBody) -> TemplatePreview:
+def preview_template(body: TemplateTrial) -> TemplatePreview:
     """What a template writes of a sample.
 
     Raises:
         InvalidInput: it cannot be used; `line` is the place.
     """
-    return TemplatePreview(preview=write_text(body.text, SAMPLE))
+    return TemplatePreview(preview=write_text(body.text, sample_of(body.topic)))
 
 
 def templates_of(session: Session, rule_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -82,6 +90,13 @@ def _view(stored: StoredTemplate, preview: str) -> TemplateView:
         created_at=stored.created_at,
         updated_at=stored.updated_at,
     )
+
+
+def _topic(session: Session, rule_id: UUID) -> str:
+    topic = repository.keep_rule(session, rule_id)
+    if topic is None:
+        raise NotFound(f"There is no rule {rule_id}.")
+    return topic
 
 
 def _get(session: Session, rule_id: UUID) -> StoredTemplate:

@@ -11,7 +11,7 @@ from services.notifications.channel_types.wording import entries
 from services.notifications.consumers import SUBSCRIPTIONS
 from services.notifications.groups.windows import end_due_windows
 from services.notifications.rules.handlers import RuleMatcher
-from services.notifications.rules.topics import EVENT_TOPICS, TopicName
+from services.notifications.topics import EVENT_TOPICS, TopicName
 from shared.database import PLATFORM
 from shared.events import Event, FeedRef
 from shared.events.feeds import HealthChanged, RunFinished
@@ -120,9 +120,46 @@ def test_a_dry_run_equals_the_ledger(bench: Any, receiver: Any, name: str) -> No
     bench.deliver()
 
 
+def test_a_dry_run_shows_what_the_rules_template_writes(bench: Any, receiver: Any) -> None:
+    url = {"credentials": {"url": receiver.url}}
+    channel = bench.channel(receiver.url, kind="mattermost", config={}, **url)
+    rule = bench.rule(channel, topic="runs", group_by=["source.name"])
+    text = "The run of {{ matches[0].title }} is {{ matches[0].fields['run.state'] }}"
+    path = f"/v1/rules/{rule['id']}/template"
+    assert bench.api.put(path, json={"text": text}).status_code == 200
+    publish_as(bench, [event_of("runs")])
+    answer = bench.api.post(f"/v1/rules/{rule['id']}/dry-run", json={"hours": 1})
+    (message,) = answer.json()["before"]["messages"]
+    assert "The run of IPsum is failed" in "".join(message["documents"])
+
+
 def publish_as(bench: Any, events: list[Event[Any]]) -> None:
     service = events[0].source.rpartition("/")[2]
     publish(bench, events, service)
+
+
+def test_previews_know_what_silences_and_inhibitions_would_hold(bench: Any, receiver: Any) -> None:
+    rule = rule_over(bench, receiver, "health")
+    other = rule_over(bench, receiver, "health")
+    handle(bench, "health", event_of("health"))
+    own_filter = f'rule.name == "{rule["name"]}"'
+    body = {"filter": f'source.name == "IPsum" && {own_filter}'}
+    preview = bench.api.post("/v1/silences/preview", json=body).json()
+    assert preview["by_rule"] == {rule["name"]: 1}
+    assert preview["examples"] == [{"type": "health", "value": "IPsum", "kind": "health"}]
+    # An event has no score, so that what asks for one holds none of them.
+    scored = {"filter": f"change.score < 50 && {own_filter}"}
+    assert bench.api.post("/v1/silences/preview", json=scored).json()["match_count"] == 0
+    inhibition = {
+        "name": "quiet",
+        "source_filter": f'rule.name == "{other["name"]}"',
+        "target_filter": own_filter,
+        "equal": ["source.name"],
+    }
+    tried = bench.api.post("/v1/inhibitions/preview", json={"inhibition": inhibition, "hours": 1})
+    assert tried.status_code == 200, tried.text
+    assert (tried.json()["firing_count"], tried.json()["by_rule"]) == (1, {rule["name"]: 1})
+    bench.deliver()
 
 
 def test_what_is_public_is_for_all_only_where_it_is_shared(bench: Any, receiver: Any) -> None:

@@ -8,11 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifications.templates.rendering import SAMPLE, with_text, write_text
+from services.notifications.templates.rendering import sample_of, with_text, write_text
+from services.notifications.topics import EVENT_TOPICS
 from shared.errors import InvalidInput
 from shared.memory import resident_memory
 from tests.notifications.conftest import change
 
+SAMPLE = sample_of("observables")
 LIST = "{% for match in matches %}{{ loop.index }} {{ match.value }}\n{% endfor %}"
 
 
@@ -29,6 +31,27 @@ def test_a_template_writes_the_text_of_messages(bench: Any, receiver: Any) -> No
     assert bench.api.get(f"/v1/rules/{rule['id']}/template").json()["text"] == LIST
     assert bench.api.delete(f"/v1/rules/{rule['id']}/template").status_code == 204
     assert bench.api.get(f"/v1/rules/{rule['id']}/template").status_code == 404
+
+
+@pytest.mark.parametrize("topic", EVENT_TOPICS)
+def test_a_template_is_tried_on_an_event_of_the_rules_topic(
+    bench: Any, receiver: Any, topic: str
+) -> None:
+    channel = bench.channel(receiver.url, kind="log", config={}, max_tlp="red")
+    rule = bench.rule(channel, topic=topic, filter="", group_by=["source.name"])
+    paths = [field.path for field in EVENT_TOPICS[topic].fields]
+    text = "{{ matches[0].title }}" + "".join(
+        "|{{ matches[0].fields['" + path + "'] }}" for path in paths
+    )
+    answer = put(bench, rule, text)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["preview"].count("|") == len(paths)
+    own = bench.api.post("/v1/templates/preview", json={"text": text, "topic": topic})
+    assert own.json()["preview"] == answer.json()["preview"]
+    # What an observable has not is refused for its rules, and so is a field of no event of this.
+    assert bench.api.post("/v1/templates/preview", json={"text": text}).status_code == 422
+    wrong = put(bench, rule, "{{ matches[0].fields['no.such'] }}")
+    assert (wrong.status_code, wrong.json()["line"]) == (422, 1)
 
 
 def test_a_message_is_sent_with_it_or_in_the_channels_own_words(bench: Any, receiver: Any) -> None:

@@ -303,9 +303,12 @@ def try_template(
     file: Annotated[
         typer.FileText, typer.Argument(help="The template, or `-` to read it from the input.")
     ],
+    topic: Annotated[
+        str, typer.Option(help="The topic of the rule; the sample is an event of it.")
+    ] = "observables",
 ) -> None:
     """Show what a template writes of a sample."""
-    body = {"text": file.read()}
+    body = {"text": file.read(), "topic": topic}
     document = ctx.obj.client.post("notifications", "/v1/templates/preview", body)
     ctx.obj.answer(document, output.details(document))
 

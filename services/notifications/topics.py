@@ -101,6 +101,11 @@ class EventTopic:
             **{_attribute(each.path): values.get(each.path) for each in self.fields}
         )
 
+    @cached_property
+    def sample(self) -> dict[str, Any]:
+        """Values that fields of its events might have, by their paths."""
+        return {each.path: _SAMPLES.get(each.type, each.phrase) for each in self.fields}
+
     def match(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """An event's fields as messages and the ledger have them."""
         title = str(values[self.fields[0].path])
@@ -110,6 +115,15 @@ class EventTopic:
             # those who may read everything, a family or a network to those beyond the organisation.
             match["tlp"] = "red" if values.get("trend.kind") == "value" else "amber"
         return match
+
+
+_SAMPLES: Final[Mapping[ValueType, Any]] = {
+    ValueType.integer: 3,
+    ValueType.decimal: 1.5,
+    ValueType.boolean: False,
+    ValueType.texts: ["first", "second"],
+}
+"""For a text, its name stands in."""
 
 
 def _attribute(path: str) -> str:
