@@ -3,9 +3,13 @@
 import re
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
+import sqlalchemy as sa
 
+from shared.database import Database
+from shared.settings import Settings
 from shared.tokens import token_id
 from tests.gateway.console.conftest import Browser
 from tests.gateway.console.test_lookup_pages import text_of
@@ -141,6 +145,42 @@ def test_a_schedule_is_made_run_and_deleted(sign_in: SignIn) -> None:
     assert "30 2 * * *" in page
     assert "kim@acme.example" in page
     assert browser.post(f"{path}/delete").headers["location"].endswith("?done=deleted")
+
+
+def test_a_firing_shows_what_became_of_the_run_that_it_started(
+    sign_in: SignIn, environment: Settings
+) -> None:
+    browser = sign_in()
+    saved = browser.post(
+        "/feeds/new", url="https://lists.example.org/d.txt", name="Fourth", act="save"
+    )
+    feed = saved.headers["location"].removeprefix("/console/feeds/").partition("?")[0]
+    browser.post(f"/feeds/{feed}/runs")
+    saved = browser.post("/schedules/new", name="Weekly", feed=feed, cron="30 2 * * 1")
+    path = saved.headers["location"].removeprefix("/console").partition("?")[0]
+    browser.post(f"{path}/run")
+    address = environment.database_url.get_secret_value()
+    with (
+        closing(Database(address, "feeds")) as feeds,
+        closing(Database(address, "scheduler")) as scheduler,
+    ):
+        with feeds.transaction("acme") as session:
+            failed = sa.text(
+                "UPDATE run SET state = 'failed', finished_at = now(), "
+                """error = '{"code": "gone", "message": "The list is not there any more."}' """
+                "WHERE feed_id = :feed RETURNING id"
+            )
+            run = session.execute(failed, {"feed": feed}).scalar_one()
+        with scheduler.transaction("acme") as session:
+            # What the task reports: it has started a run, and that is all that it does.
+            ended = sa.text(
+                "UPDATE fire SET outcome = 'succeeded', run_id = :run WHERE schedule_id = :schedule"
+            )
+            session.execute(ended, {"run": run, "schedule": path.rpartition("/")[2]})
+    page = text_of(browser.get(path).text)
+    assert "Failed" in page
+    assert "The list is not there any more." in page
+    assert "Succeeded" not in page
 
 
 def test_the_audit_says_who_did_it(sign_in: SignIn) -> None:

@@ -13,6 +13,7 @@ from shared.errors import InvalidInput
 
 _PAGE: Final = 200
 _FIRINGS: Final = 50
+_RUNS: Final = 200
 
 
 async def list_schedules(visit: ConsoleVisit) -> Response:
@@ -52,9 +53,18 @@ async def _schedule_page(visit: ConsoleVisit, refusal: ApiRefusal | None) -> Res
         status=422 if refusal else 200,
         schedule=schedule.document,
         firings=firings,
+        runs=await _started_runs(visit, schedule.document, firings.items),
         form=visit.form,
         refusal=refusal,
     )
+
+
+async def _started_runs(visit: ConsoleVisit, schedule: Json, firings: list[Json]) -> Json:
+    """The runs of the feed that a schedule fetches, by their ids: a firing ends with the start."""
+    if not schedule["args"] or not any(firing["run_id"] for firing in firings):
+        return {}
+    runs = await visit.get("feeds", "/v1/runs", feed=schedule["args"][0], limit=_RUNS)
+    return {run["id"]: run for run in runs.items}
 
 
 async def show_new_schedule(visit: ConsoleVisit) -> Response:
