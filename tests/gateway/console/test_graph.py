@@ -195,5 +195,6 @@ def test_a_large_graph_is_drawn_without_holding_up_its_page(page: Page, sign_in:
     path = graph_path(sign_in(), HUB)
     page.goto("about:blank")
     assert drawn(page, f"{path}?open=in:resolves-to&show=1000") == 1003
+    page.wait_for_timeout(300)  # the paint that follows counts, and its report comes later
     tasks = page.evaluate(DRAWING)
     assert [task for task in tasks if task["duration"] > MAX_TASK] == []

@@ -65,6 +65,7 @@ export class RelationGraph extends HTMLElement {
     });
     if (this.worker !== worker) return;
     await this.show(placed);
+    performance.mark("relation-graph-drawn");
     this.dataset.drawn = String(this.nodes.length);
     worker.terminate();
   }
