@@ -13,6 +13,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # Tests wait as much as they compute: a process more than there are cores keeps the cores busy.
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
+MANUAL := services/gateway/manual/site
 IMAGES := feeds observables notifications mitre scheduler gateway flower
 
 .PHONY: help jars documents run demo test test-all test-again containers api-cases faults faults-short check catalog manual format bench lock env clean
@@ -60,7 +61,8 @@ catalog: $(VENV)/.dev ## check every feed of the catalog against its sample
 	@$(BIN)/python -m services.feeds.catalog.checks
 
 manual: $(VENV)/.dev ## build the manual of docs/, links checked, for the gateway to serve at /manual
-	@$(BIN)/mkdocs build --quiet --strict
+	@$(BIN)/mkdocs build --quiet --strict --site-dir $(MANUAL).new
+	@rm -rf $(MANUAL) && mv $(MANUAL).new $(MANUAL)
 
 format: $(VENV)/.dev ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix .

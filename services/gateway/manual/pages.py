@@ -1,4 +1,4 @@
-"""The files of the manual, by their path. They are loaded once: no request reads a path."""
+"""The files of the manual, by their path. They are loaded once; no request names a path to read."""
 
 from functools import cache
 from pathlib import Path
@@ -22,9 +22,16 @@ class ManualFile(NamedTuple):
     media_type: str
 
 
-@cache
 def manual_files(site: Path = SITE) -> dict[str, ManualFile]:
-    """The files by their path below the manual; none if it is not built."""
+    """The files by their path below the manual; none until it is built."""
+    files = _load(site)
+    if not files:
+        _load.cache_clear()
+    return files
+
+
+@cache
+def _load(site: Path) -> dict[str, ManualFile]:
     paths = [path for path in sorted(site.rglob("*")) if path.suffix in _TYPES and path.is_file()]
     return {
         path.relative_to(site).as_posix(): ManualFile(path.read_bytes(), _TYPES[path.suffix])

@@ -1,5 +1,6 @@
 """The manual is built from docs/ without a broken link, and the gateway serves it to anybody."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway of this process has the manual."""
     monkeypatch.setattr(manual_app, "manual_files", lambda: manual_files(site))
+
+
+def test_a_manual_that_is_built_later_is_served(site: Path, tmp_path: Path) -> None:
+    later = tmp_path / "site"
+    assert manual_files(later) == {}
+    shutil.copytree(site, later)
+    assert "index.html" in manual_files(later)
 
 
 def test_every_page_of_the_folder_is_in_it(site: Path) -> None:
