@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import IPv4Address
 from itertools import count
 
 import httpx2
@@ -128,7 +129,7 @@ class Victim:
 
     def alert(self) -> None:
         """Report a new address, and wait for its webhook."""
-        self._report(f"45.{next(_numbers) % 250}.{next(_numbers) % 250}.{next(_numbers) % 250}")
+        self._report(str(IPv4Address("45.0.0.0") + next(_numbers)))
         if not _Receiver.arrived.acquire(timeout=120):
             raise TimeoutError("The alert did not come within two minutes.")
 
