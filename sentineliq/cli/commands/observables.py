@@ -243,7 +243,7 @@ def set_cost(
     *,
     currency: Annotated[str, typer.Option(help="Of ISO 4217.")] = "EUR",
 ) -> None:
-    """State what a source costs in a year, for the report of values."""
+    """State what a source costs in a year."""
     sources = ctx.obj.client.get("observables", "/v1/sources")
     matches = [entry["id"] for entry in sources if source in (entry["id"], entry["name"])]
     if not matches:
@@ -266,7 +266,7 @@ def _cover_sentence(report: Json) -> str:
 
 @observables.command("copies")
 def list_copies(ctx: Context) -> None:
-    """List sources that probably copy others, most probable first."""
+    """List sources that probably copy others."""
     documents = ctx.obj.client.get("observables", "/v1/source-pairs")
     rows = [tuple(map(document.get, _COPY_COLUMNS)) for document in documents]
     empty = "no source copies another, as far as was measured"
