@@ -29,6 +29,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGES = [page for page in pages() if list(commands_of(page))]
 _PREPARATIONS = {
+    "docs/console.md": [
+        "echo login.example.com > names.txt",
+        "sentineliq ingest names.txt",
+    ],
     "docs/feeds.md": ["printf 'SHA-1,Date\\n%s,2026-01-01\\n' " + "a" * 40 + " > report.csv"],
     "docs/filters.md": ["sentineliq notifications channels add Log log"],
     "docs/enrichers.md": ["printf 0123456789abcdef > key.txt"],

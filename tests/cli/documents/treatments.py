@@ -48,6 +48,7 @@ LANTERN = (
 PERSON = "it is for a person who has signed in, and the stack's own secret is none"
 LINK = "the page shows a part of a link; tests/gateway/sign_in accepts whole ones"
 API_KEY = "the page shows no key; tests/gateway/api_keys makes and uses some"
+NGINX = "it needs nginx of the machine; tests/gateway/routing/test_proxy_rules.py runs nginx so"
 COPY = "it needs a stack that is stopped; tests/cli/documents/test_backup.py runs the page"
 
 TREATMENTS: dict[str, Treatment] = {
@@ -129,6 +130,8 @@ BEGINNINGS: dict[str, Treatment] = {
     "sentineliq keys revoke KEY_ID": passed_over(API_KEY),
     'curl -H "Authorization: Bearer $KEY"': passed_over(API_KEY),
     "sentineliq auth explain PERSON": Treatment(EXAMPLE_ID, codes=(1,), says="PERSON"),
+    "sentineliq gateway edge nginx --server-name ": passed_over(NGINX),
+    "nginx -t": passed_over(NGINX),
     "tar -C ": passed_over(COPY),
     "chmod 600 sentineliq-backup": passed_over(COPY),
     "mkdir -m 700 restored": passed_over(COPY),

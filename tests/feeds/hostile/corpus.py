@@ -143,7 +143,7 @@ def _stix(pattern: str, count: int = 20) -> bytes:
     return f'{{"type":"bundle","objects":[{objects}]}}'.encode()
 
 
-def _rss(content: str) -> bytes:
+def rss(content: str) -> bytes:
     return (
         "<rss version='2.0'><channel><title>a</title><item><title>b</title>"
         f"<description><![CDATA[{content}]]></description></item></channel></rss>"
@@ -183,7 +183,7 @@ DOCUMENTS = [
     HostileDocument("empty comments, many", lambda: b"<!---->" * 9_000 + b"x"),
     HostileDocument("spaces and instructions", lambda: b" <??>" * 12_000 + b"x"),
     HostileDocument("comments without an end", lambda: b"<!--" * 15_000),
-    HostileDocument("comments behind a feed", lambda: _rss("a") + b"<!---->" * 250 + b"x", "rss"),
+    HostileDocument("comments behind a feed", lambda: rss("a") + b"<!---->" * 250 + b"x", "rss"),
     HostileDocument("comments before a page", lambda: b"<!-- -->" * 250 + b"x" * 2000, "text"),
     HostileDocument("colons", lambda: b":" * 20_000),
     HostileDocument("colons and blanks", lambda: (b":" * 300 + b" ") * 200, "text"),
@@ -228,7 +228,7 @@ DOCUMENTS = [
     ),
     HostileDocument(
         "nested blocks in an entry",
-        lambda: _rss("<div>" * 60_000),
+        lambda: rss("<div>" * 60_000),
         None,
         {},
         _limits("processor-time", "memory", "crash", "read"),
