@@ -32,8 +32,8 @@ _UNORIGINAL: Final = re.compile(r"[^a-z0-9._-]+")
 _STRICTEST: Final = "red"
 
 
-def add_document(session: Session, event: Event[ObjectsPosted]) -> None:
-    """Add a run that reads posted objects; none if the event has led to one already.
+def add_document(session: Session, event: Event[ObjectsPosted]) -> bool:
+    """Add a run that reads posted objects; False if the event has led to one already.
 
     Raises:
         InvalidInput: the event has no objects.
@@ -46,7 +46,7 @@ def add_document(session: Session, event: Event[ObjectsPosted]) -> None:
     subscriptions.lock_feed(session, feed.id)
     run_id = run_of(event.tenant, posted)
     if records.has_run(session, run_id):
-        return
+        return False
     # Before the run: a file to which nothing refers is removed after a day.
     payloads = PayloadStore(load_settings().data_dir)
     try:
@@ -59,6 +59,7 @@ def add_document(session: Session, event: Event[ObjectsPosted]) -> None:
     )
     records.insert_run(session, run)
     log.info("run.posted", run=str(run_id), feed=str(feed.id), objects=len(posted.objects))
+    return True
 
 
 def feed_id_of(tenant: str, collection: UUID) -> UUID:

@@ -24,6 +24,12 @@ PROTECTED_VALUES: Final = Quota(
 POSTED_OBJECTS: Final = Quota(
     "posted-objects-per-day", 1_000_000, "objects posted into collections a day", 86_400
 )
+POSTED_RUNS: Final = Quota(
+    "posted-runs-per-hour", 1_000, "runs an hour for what is posted into collections", 3_600
+)
+"""A document leads to a run at least, however few objects it has; a large one to many."""
+DELETIONS: Final = Quota("deletions-per-hour", 1_000, "deletions from collections an hour", 3_600)
+"""Apart from posts: who has posted too much can still take something back."""
 
 QUOTAS: Final = (
     SIGHTINGS,
@@ -34,4 +40,6 @@ QUOTAS: Final = (
     LIST_CONSUMERS,
     PROTECTED_VALUES,
     POSTED_OBJECTS,
+    POSTED_RUNS,
+    DELETIONS,
 )

@@ -49,6 +49,11 @@ def posted_events(origin: PostOrigin, payloads: Sequence[bytes]) -> Iterator[Eve
         yield Event(POSTED, content, collection.tenant, EVENT_SOURCE, key, identity)
 
 
+def count_events(payloads: Sequence[bytes]) -> int:
+    """How many events tell of objects."""
+    return sum(1 for _ in _cut(payloads))
+
+
 def revoked(payload: bytes) -> bytes:
     """An object as JSON, revoked."""
     return msgspec.json.encode({**msgspec.json.decode(payload), "revoked": True})

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, Final
 from uuid import UUID, uuid4
 
 from services.observables import NAME
-from services.observables.quotas.limits import POSTED_OBJECTS
+from services.observables.quotas.limits import POSTED_OBJECTS, POSTED_RUNS
 from services.observables.taxii.envelope import describe_status
 from services.observables.taxii.envelope_job import envelope_job, read_frame
 from services.observables.taxii.models import NewObject, PostRow
-from services.observables.taxii.posted_events import PostOrigin, posted_events
+from services.observables.taxii.posted_events import PostOrigin, count_events, posted_events
 from services.observables.taxii.posted_objects import PostedObject
 from services.observables.taxii.protocol_errors import UnusableEnvelope
 from services.observables.taxii.repository import collections, objects, posts
@@ -64,14 +64,18 @@ def accept_envelope(
         UnusableEnvelope: it is no envelope.
         TooLargeInput: it takes too much to read.
         NotFound, Forbidden: there is no such collection that clients may write into.
-        RateExceeded: the tenant has posted as many objects as it may today.
+        RateExceeded: the tenant has posted as many objects as it may today, or led to as many
+            runs of feeds as it may this hour.
     """
     with database.transaction(tenant) as session:
         owner = require_writable(collections.get_collection(session, tenant, collection))
+        # Before a child process reads the document; it is decided again when that is stored.
+        require_rate(session, tenant, POSTED_RUNS)
     checked = _read(tenant, owner.tlp, document)
     post = uuid4()
     with database.transaction(tenant) as session:
         require_writable(collections.get_collection(session, tenant, collection))
+        spend(session, tenant, POSTED_RUNS, _count_runs(checked))
         require_rate(session, tenant, POSTED_OBJECTS, len(checked))
         spend(session, tenant, POSTED_OBJECTS, len(checked))
         row = PostRow(post, collection, actor, len(checked), database_now(session), None)
@@ -140,6 +144,14 @@ def _read(tenant: str, ceiling: str, document: BinaryIO) -> list[PostedObject]:
     except InvalidInput as error:
         raise UnusableEnvelope(error.message, **error.details) from None
     return checked
+
+
+def _count_runs(checked: list[PostedObject]) -> int:
+    """How many runs of feeds a document leads to at most: one for each event."""
+    payloads = [item.payload for item in checked if not item.message]
+    starts = range(0, len(payloads), PIECE)
+    # What is refused whole has cost a child process.
+    return max(1, sum(count_events(payloads[start : start + PIECE]) for start in starts))
 
 
 def _rows(checked: list[PostedObject]) -> Iterator[tuple[Any, ...]]:

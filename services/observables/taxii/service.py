@@ -10,7 +10,7 @@ import msgspec
 
 from services.observables import NAME
 from services.observables.dissemination.lists import repository as lists
-from services.observables.quotas.limits import COLLECTIONS
+from services.observables.quotas.limits import COLLECTIONS, DELETIONS
 from services.observables.taxii import envelope
 from services.observables.taxii.cursor import decode_next, encode_next
 from services.observables.taxii.models import CollectionRow
@@ -29,7 +29,7 @@ from shared.database import PUBLIC, Database
 from shared.errors import Conflict, Forbidden, InvalidInput, NotFound
 from shared.kafka.outbox import audit, publish
 from shared.keys import PROVIDER_KEYS, keys_of
-from shared.quotas import require_room
+from shared.quotas import require_room, spend
 from shared.settings import Settings
 
 _AUDITED: Final = ("title", "description", "list_id", "is_writable", "tlp", "has_empty_list")
@@ -282,6 +282,7 @@ def delete_object(
         InvalidInput: a parameter is wrong.
         NotFound: there is no such collection, or no such object or version in it.
         Forbidden: clients may not write into it.
+        RateExceeded: the tenant has deleted as much as it may this hour.
     """
     is_whole = "match[version]" not in parameters
     request = read_request({"match[version]": "all", **parameters})
@@ -301,6 +302,7 @@ def delete_object(
         )
         if not count:
             raise NotFound("The collection has no such object.")
+        spend(session, tenant, DELETIONS)
         is_left = objects.read_last(session, collection, object_id) is not None
         if newest is not None and not is_left:
             # What nobody shares any more, its feed no longer asserts.

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from services.feeds.payloads import store
 from services.feeds.payloads.store import PayloadStore
+from services.feeds.quotas.limits import RUNS
 from services.feeds.runs.handlers import handle_posted
 from services.feeds.runs.posted_documents import feed_id_of
 from services.observables.taxii import posts
@@ -19,11 +20,12 @@ from services.observables.taxii import service as collections
 from services.observables.taxii.posted_events import MAX_BYTES, PostOrigin, posted_events
 from services.observables.taxii.schemas import CollectionCreate
 from shared.database import PLATFORM
-from shared.errors import Unavailable
+from shared.errors import RateExceeded, Unavailable
 from shared.events import Event
 from shared.events.observables import POSTED
 from shared.kafka.batch_handler import BatchHandler, Subscription
 from shared.kafka.dlq_limit import DlqLimit
+from shared.quotas import list_states, set_limit, spend
 from shared.settings import Settings
 from tests.feeds.runs.world import TENANT, World
 from tests.observables.taxii.conftest import indicator
@@ -94,6 +96,8 @@ def poster(environment: Settings) -> Iterator[Poster]:
     world = World(environment)
     with world.observables.engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE observables.collection CASCADE"))
+    for table in ("quota", "quota_use"):
+        world.change(f"DELETE FROM {table}")
     with world.installed():
         yield Poster(world)
 
@@ -118,6 +122,22 @@ def test_an_event_that_comes_again_adds_nothing(poster: Poster) -> None:
     poster.carry(times=3)
     assert [run.state for run in poster.runs()] == ["succeeded"]
     assert poster.world.asserted() == {1, 2, 3}
+
+
+def test_runs_of_posted_objects_count_once_and_are_never_refused(poster: Poster) -> None:
+    with poster.world.feeds.transaction(PLATFORM) as session:
+        set_limit(session, TENANT, RUNS, 2, "ops")
+    for number in range(1, 4):
+        poster.post(indicator(number))
+    poster.delete(indicator(3))
+    assert poster.carry(times=3) == 4
+    assert [run.state for run in poster.runs()] == ["succeeded"] * 4
+    assert poster.world.asserted() == {1, 2}
+    with poster.world.feeds.transaction(TENANT) as session:
+        (state,) = list_states(session, TENANT, [RUNS])
+        assert (state.limit, state.used) == (2, 4)
+        with pytest.raises(RateExceeded):
+            spend(session, TENANT, RUNS)
 
 
 def test_what_is_posted_again_is_told_once(poster: Poster) -> None:
