@@ -31,6 +31,7 @@ TABLES = (
     "source_pair",
     "source_quality",
     "evidence_policy",
+    "source_rescoring",
     "observable",
     "context_past",
     "assertion",

@@ -1,4 +1,4 @@
-"""The tables of what is measured of sources: copies, quality, and whether it counts."""
+"""The tables of what is measured of sources: copies, quality, whether it counts, what follows."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -35,6 +35,14 @@ SOURCE_QUALITY = sa.Table(
     sa.Column("high", sa.SmallInteger),
     sa.Column("is_applied", sa.Boolean),
     sa.Column("measured_at", sa.DateTime(timezone=True)),
+)
+SOURCE_RESCORING = sa.Table(
+    "source_rescoring",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("source_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("other_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("next_range", sa.SmallInteger),
 )
 EVIDENCE_POLICY = sa.Table(
     "evidence_policy",

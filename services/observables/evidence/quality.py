@@ -17,18 +17,13 @@ from services.observables.evidence.learning import (
 )
 from services.observables.evidence.repository import outcomes as repository
 from services.observables.evidence.repository.outcomes import GradedSource, QualityRow
-from services.observables.evidence.service import (
-    MAX_PAGES,
-    PATIENCE,
-    harmless_words,
-    id_ranges,
-    marked_ranges,
-    sampled_pages,
-)
+from services.observables.evidence.repository.rescoring import put_rescoring
+from services.observables.evidence.rescoring import PATIENCE, id_ranges, mark_scores
+from services.observables.evidence.service import MAX_PAGES, harmless_words, sampled_pages
 from services.observables.scoring.measurements import read_measurements, write_measurements
 from services.observables.store.repository import write
 from shared.audit import changes_between
-from shared.database import PLATFORM, Database
+from shared.database import Database
 from shared.kafka.outbox import audit
 from shared.telemetry.logging import get_logger
 
@@ -63,6 +58,7 @@ def learn_sources(database: Database) -> LearnedSources:
     tenants, pages = sampled_pages(database)
     for tenant in tenants:
         _learn_tenant(database, tenant, pages, result)
+        result.rescored += mark_scores(database)
     return result
 
 
@@ -99,9 +95,6 @@ def _learn_tenant(database: Database, tenant: str, pages: int, result: LearnedSo
     for source in moved:
         result.applied += 1
         log.info("source.learned", tenant=tenant, source=str(source))
-        for ids in marked_ranges():
-            with database.transaction(PLATFORM, PATIENCE) as session:
-                result.rescored += repository.mark_listed_due(session, tenant, source, ids)
 
 
 def _read_outcomes(
@@ -161,6 +154,7 @@ def _store(
         if applied != before.reliability:
             text = write_measurements(dict(before.copies), applied)
             write.put_measurements(session, tenant, source.id, text)
+            put_rescoring(session, tenant, source.id, source.id)
             moved.append(source.id)
     repository.replace_quality(session, tenant, rows)
     return moved

@@ -1,9 +1,8 @@
 """Measure which sources copy others, apply it to scores, and list what was measured."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,7 +17,9 @@ from services.observables.evidence.copies import (
 )
 from services.observables.evidence.listings import Listings
 from services.observables.evidence.repository import copies as repository
-from services.observables.evidence.repository.copies import IdRange, ListedSource, PairRow
+from services.observables.evidence.repository.copies import ListedSource, PairRow
+from services.observables.evidence.repository.rescoring import put_rescoring
+from services.observables.evidence.rescoring import PATIENCE, id_ranges, mark_scores
 from services.observables.reference.list_effects import list_effects
 from services.observables.scoring.measurements import read_measurements, write_measurements
 from services.observables.store.repository import write
@@ -27,13 +28,10 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-PATIENCE: Final = 60
-"""Seconds that one page may take."""
 _PAGE: Final = 50_000
 """Assertions of one page, about."""
 MAX_PAGES: Final = 20
 """Pages that are read of each tenant: a million assertions are enough to tell who copies."""
-_MARKED_PAGES: Final = 64
 _HARMLESS: Final = 0.5
 """An entry of an allow-list that takes at least this share of a score says: harmless."""
 
@@ -64,6 +62,7 @@ def measure_sources(database: Database) -> MeasuredSources:
     for tenant in tenants:
         _measure_tenant(database, tenant, pages, outcome)
         outcome.tenants += 1
+        outcome.due += mark_scores(database)
     return outcome
 
 
@@ -78,11 +77,6 @@ def sampled_pages(database: Database) -> tuple[list[str], int]:
 def harmless_words() -> list[str]:
     """The words of allow-lists that say that a value is harmless."""
     return [word for word, share in list_effects().weights.items() if share >= _HARMLESS]
-
-
-def marked_ranges() -> Iterator[IdRange]:
-    """The ranges of ids in which scores are marked as due."""
-    return id_ranges(_MARKED_PAGES)
 
 
 def list_pairs(database: Database, tenant: str) -> list[sa.Row[Any]]:
@@ -110,8 +104,6 @@ def _measure_tenant(database: Database, tenant: str, pages: int, outcome: Measur
     outcome.changed += len(moved)
     for copier, originals in moved.items():
         log.info("source.measured", tenant=tenant, source=str(copier), copies=len(originals))
-        for original in originals:
-            outcome.due += _mark_due(database, tenant, copier, original)
 
 
 def _read_listings(
@@ -130,13 +122,6 @@ def _read_listings(
         for row in rows:
             listings.add(row.type, row.listings, row.observables, is_mistake=row.is_mistake)
     return listings
-
-
-def id_ranges(count: int) -> Iterator[IdRange]:
-    """All ids in ranges of about the same length."""
-    bounds = [number * 0x10000 // count for number in range(count + 1)]
-    for low, high in pairwise(bounds):
-        yield IdRange(UUID(int=low << 112), UUID(int=(high << 112) - 1))
 
 
 def _of_own(pair: CopiedPair, sources: list[ListedSource], tenant: str) -> CopiedPair:
@@ -176,13 +161,6 @@ def _store(
             moved[source.id] = [
                 UUID(name) for name in sorted(names) if fresh.get(name) != stored.get(name)
             ]
+            for original in moved[source.id]:
+                put_rescoring(session, tenant, source.id, original)
     return moved
-
-
-def _mark_due(database: Database, tenant: str, copier: UUID, original: UUID) -> int:
-    """Let the scores of what both sources list be computed again."""
-    marked = 0
-    for ids in marked_ranges():
-        with database.transaction(PLATFORM, PATIENCE) as session:
-            marked += repository.mark_due(session, tenant, copier, original, ids)
-    return marked

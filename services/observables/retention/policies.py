@@ -101,6 +101,9 @@ POLICIES: Final = (
         table="source_pair", reason="One row for each pair of sources of which one copies another."
     ),
     RetentionPolicy(table="source_quality", reason="A row for each source and type of observable."),
+    RetentionPolicy(
+        table="source_rescoring", reason="A note for marks of scores; it goes with the last."
+    ),
     RetentionPolicy(table="evidence_policy", reason="One row for each tenant that has decided."),
     RetentionPolicy(
         table="observable_number", reason="One row for each observable that a source asserts."

@@ -85,15 +85,6 @@ _LISTINGS: Final = sa.text(
     "FROM pattern p JOIN described d ON d.id = p.observable_id "
     "LEFT JOIN doubted f ON f.observable_id = p.observable_id GROUP BY 1, 2, 3"
 )
-# Spread over an hour: a score that falls is news, and news come at a pace that people can follow.
-_MARK_DUE: Final = sa.text(
-    "UPDATE observable o "  # noqa: S608  # constants
-    "SET due_at = least(o.due_at, now() + random() * interval '1 hour') "
-    "FROM assertion a JOIN assertion b ON b.observable_id = a.observable_id "
-    "AND b.tenant = ANY(:tenants) AND b.source_id = :original "
-    f"WHERE a.tenant = :tenant AND a.source_id = :copier AND a.observable_id {_RANGE} "
-    f"AND o.id = a.observable_id AND o.id {_RANGE}"
-)
 
 
 def tenants_with_sources(session: Session) -> list[str]:
@@ -185,24 +176,3 @@ def list_pairs(session: Session) -> list[sa.Row[Any]]:
         .order_by(table.c.probability.desc(), table.c.copier_id, table.c.original_id)
     )
     return list(session.execute(query))
-
-
-def mark_due(session: Session, tenant: str, copier: UUID, original: UUID, ids: IdRange) -> int:
-    """Let scores be due again of what two sources list, over all tenants; of how many.
-
-    Args:
-        session: the platform's transaction.
-        tenant: the copier's.
-        copier: one source.
-        original: the other.
-        ids: the observables.
-    """
-    values = {
-        "tenant": tenant,
-        "tenants": visible_tenants(tenant),
-        "copier": copier,
-        "original": original,
-        "low": ids.low,
-        "high": ids.high,
-    }
-    return int(session.execute(_MARK_DUE, values).rowcount)  # type: ignore[attr-defined]

@@ -50,14 +50,6 @@ _OUTCOMES: Final = sa.text(
     "coalesce(sum(weight) FILTER (WHERE NOT is_bad), 0.0::float8), count(*) FILTER (WHERE is_bad), "
     "count(*) FILTER (WHERE NOT is_bad) FROM labelled WHERE is_bad IS NOT NULL GROUP BY 1, 2"
 )
-# Spread over an hour, as after other measurements.
-_MARK_DUE: Final = sa.text(
-    "UPDATE observable o "  # noqa: S608  # constants
-    "SET due_at = least(o.due_at, now() + random() * interval '1 hour') FROM assertion a "
-    f"WHERE a.tenant = :tenant AND a.source_id = :source AND a.observable_id {_RANGE} "
-    f"AND o.id = a.observable_id AND o.id {_RANGE} "
-    "AND (o.tenant = :tenant OR :tenant = :public)"
-)
 
 
 class OutcomeRow(NamedTuple):
@@ -168,22 +160,3 @@ def put_policy(session: Session, tenant: str, *, applies_learning: bool) -> None
             index_elements=["tenant"], set_={"applies_learning": applies_learning}
         )
     )
-
-
-def mark_listed_due(session: Session, tenant: str, source: UUID, ids: IdRange) -> int:
-    """Let scores be due again of what a source lists; of how many.
-
-    Args:
-        session: the platform's transaction: what is public concerns all tenants.
-        tenant: the source's.
-        source: the source.
-        ids: the observables.
-    """
-    values = {
-        "tenant": tenant,
-        "public": PUBLIC,
-        "source": source,
-        "low": ids.low,
-        "high": ids.high,
-    }
-    return int(session.execute(_MARK_DUE, values).rowcount)  # type: ignore[attr-defined]
