@@ -21,6 +21,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 
+from shared.kafka.vetted_connection import ClusterRoute, VettedConnection
+
 Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient)
 
 _CLOSE_SECONDS: Final = 15.0
@@ -31,11 +33,15 @@ _opener: ContextVar["ClosingClient | None"] = ContextVar("_opener", default=None
 
 
 def _noting(create: Callable[..., Awaitable[AIOKafkaConnection]]) -> Callable[..., Any]:
-    """Let whatever opens a connection note it at the client that it is for."""
+    """Let whatever opens a connection note it at the client that it is for, and by its route."""
 
     async def create_noted(*arguments: Any, **options: Any) -> AIOKafkaConnection:
-        connection = await create(*arguments, **options)
         client = _opener.get()
+        if client is not None and client.route is not None:
+            connection = VettedConnection(client.route, *arguments, **options)
+            await connection.connect()
+        else:
+            connection = await create(*arguments, **options)
         if client is not None:
             client.note_connection(connection)
         return connection
@@ -44,10 +50,15 @@ def _noting(create: Callable[..., Awaitable[AIOKafkaConnection]]) -> Callable[..
 
 
 class ClosingClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
-    """The part of an aiokafka client that has its connections, and remembers all of them."""
+    """The part of an aiokafka client that has its connections, and remembers all of them.
+
+    Attributes:
+        route: opens its connections if the cluster is of others; None for our own.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.route: ClusterRoute | None = None
         self._is_over = False
         self._opened = WeakSet[AIOKafkaConnection]()
 

@@ -9,7 +9,11 @@ from shared.http.transport import resolve, tls_context
 
 
 async def check_host(
-    host: str, port: int, allow: tuple[Allowance, ...], ports: frozenset[int]
+    host: str,
+    port: int,
+    allow: tuple[Allowance, ...],
+    ports: frozenset[int],
+    field: str = "config.host",
 ) -> None:
     """Refuse a host that no attempt may reach; a name that does not resolve yet may pass.
 
@@ -18,6 +22,7 @@ async def check_host(
         port: of the host.
         allow: what may be reached although it is not public.
         ports: ports that may be reached on public addresses.
+        field: the part of the channel that holds it, for the error.
 
     Raises:
         InvalidInput: the host or port is forbidden, with the reason.
@@ -25,9 +30,7 @@ async def check_host(
     try:
         OutboundPolicy(allow, ports).vet(host, port, await resolve(host, port))
     except ForbiddenTarget as error:
-        raise InvalidInput(
-            f"The channel's address is refused: {error}.", field="config.host"
-        ) from error
+        raise InvalidInput(f"The channel's address is refused: {error}.", field=field) from error
     except (OSError, UnicodeError):
         return
 

@@ -11,6 +11,7 @@ from services.notifications.channel_types.inbox import InboxChannel
 from services.notifications.channel_types.iris import IrisChannel
 from services.notifications.channel_types.jira import JiraChannel
 from services.notifications.channel_types.jsm import JsmChannel
+from services.notifications.channel_types.kafka import KafkaChannel
 from services.notifications.channel_types.log import LogChannel
 from services.notifications.channel_types.mattermost import MattermostChannel
 from services.notifications.channel_types.misp import MispChannel
@@ -44,6 +45,7 @@ _BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (
     TheHiveChannel(),
     IrisChannel(),
     MispChannel(),
+    KafkaChannel(),
     SyslogChannel(),
     FileChannel(),
     LogChannel(),

@@ -59,7 +59,7 @@ class WebhookChannel:
         config: WebhookConfig,  # noqa: ARG002  # part of the protocol
     ) -> RenderedMessage:
         """The document to post."""
-        content, shown = _document_and_count(notification)
+        content, shown = document(notification)
         return RenderedMessage((content,), "application/json", shown)
 
     async def send(
@@ -87,10 +87,11 @@ class WebhookChannel:
 
 def payload(notification: Notification) -> bytes:
     """The document to post, with as many matches as fit, highest scores first."""
-    return _document_and_count(notification)[0]
+    return document(notification)[0]
 
 
-def _document_and_count(notification: Notification) -> tuple[bytes, int]:
+def document(notification: Notification) -> tuple[bytes, int]:
+    """The document to post, and how many matches it shows."""
     data: dict[str, Any] = {
         "rule": {"id": notification.rule_id, "name": notification.rule},
         "source": notification.source,
@@ -101,7 +102,7 @@ def _document_and_count(notification: Notification) -> tuple[bytes, int]:
         "severity": notification.severity,
         **_group_of(notification),
     }
-    document = {
+    envelope = {
         "specversion": "1.0",
         "id": notification.id,
         "type": "notification",
@@ -110,13 +111,13 @@ def _document_and_count(notification: Notification) -> tuple[bytes, int]:
         "tenant": notification.tenant,
         "data": data,
     }
-    free_bytes = MAX_BYTES - 1 - len(msgspec.json.encode(document))
+    free_bytes = MAX_BYTES - 1 - len(msgspec.json.encode(envelope))
     for match in notification.matches[:MAX_MATCHES]:
         free_bytes -= len(msgspec.json.encode(match)) + 1
         if free_bytes < 0:
             break
         data["matches"].append(match)
-    return msgspec.json.encode(document), len(data["matches"])
+    return msgspec.json.encode(envelope), len(data["matches"])
 
 
 def _group_of(notification: Notification) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _SERVICE: Final = "notifications"
 _LIMITS: Final = SandboxLimits(memory=96 * MIB)
 _JOB_LIMITS: Final = JobLimits(seconds=0.05, wall_seconds=5, result=128 * 1024)
 _MAX_DEPTH: Final = 4
-WITHOUT_TEXT: Final = frozenset({"file", "log", "misp", "syslog", "webhook"})
+WITHOUT_TEXT: Final = frozenset({"file", "kafka", "log", "misp", "syslog", "webhook"})
 """Kinds of channels for programs, whose documents have no place for words."""
 _CAUSES: Final = {
     "processor-time": "it takes more than 0.05 seconds of processor time",

@@ -20,6 +20,7 @@ CONFIGS = {
     "file": {"name": "soc.jsonl"},
     "iris": {"url": PUBLIC, "customer_id": "1"},
     "jira": {"url": PUBLIC, "project": "SOC"},
+    "kafka": {"servers": "8.8.8.8:9092", "topic": "alerts"},
     "misp": {"url": PUBLIC},
     "slack_bot": {"channel": "C024BE91L"},
     "syslog": {"host": "8.8.8.8"},
@@ -30,6 +31,7 @@ CONFIGS = {
 CREDENTIALS = {
     "email": {"username": "mail", "password": "hidden-word"},
     "jira": {"user": "x@example.org", "token": "hidden-word"},
+    "kafka": {"username": "alerts", "password": "hidden-word"},
     "pagerduty": {"routing_key": "a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4"},
     "slack_bot": {"token": "xoxb-hidden-word"},
     "telegram": {"token": "12345:hidden-word-hidden-word"},
