@@ -1,6 +1,7 @@
 """The console on a socket of its own, before the real APIs of all services on theirs."""
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from html import unescape
 from typing import Self
 
 import httpx2
+import psycopg
 import pytest
 import uvicorn
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from services.gateway.console.app import Console
@@ -19,7 +22,10 @@ from shared.auth import RoleName
 from shared.database import Database
 from shared.runtime.process import load_service_app
 from shared.settings import Settings
+from tests.effects.world import World
+from tests.gateway.console.chromium import chromium, page, reports
 
+__all__ = ["chromium", "page", "reports"]
 APIS = ("feeds", "observables", "notifications", "mitre", "scheduler", "gateway")
 _SECRET = re.compile(r'name="form_secret" value="([^"]+)"')
 
@@ -166,3 +172,10 @@ def sign_in(
         return browser
 
     return make
+
+
+@pytest.fixture
+def world(settings: Settings, client_for: Callable[..., TestClient]) -> Iterator[World]:
+    """What the tenant has, to which a test adds."""
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as admin:
+        yield World(settings, client_for, admin)

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, sync_playwright
 from shared.database import database
 from shared.events.feeds import Indicator, IndicatorRelation
 from shared.settings import Settings
+from tests.gateway.console.chromium import violations
 from tests.gateway.console.conftest import Browser
-from tests.gateway.console.test_browser import violations
 from tests.gateway.console.test_languages import bare_words, pseudo
 from tests.gateway.console.test_lookup_pages import observable_path, text_of
 from tests.observables.conftest import chunk, handle
