@@ -62,6 +62,11 @@ class GuardedClient:
         if certificate:
             self._abroad = _pool(backend, ca, None, connections)
 
+    @property
+    def allow(self) -> tuple[Allowance, ...]:
+        """What may be reached although it is not public."""
+        return self._allow
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -177,6 +177,13 @@ class OutboundGrant:
                 raise
         return cls(None, Target.parse(f"http://{place}/").host, number)
 
+    def text(self) -> str:
+        """The grant as `parse` reads it."""
+        place = self.host if self.network is None else str(self.network)
+        if self.port is None:
+            return place
+        return f"[{place}]:{self.port}" if ":" in place else f"{place}:{self.port}"
+
     def covers(self, host: str, port: int, address: Address) -> bool:
         """Whether an address of a host may be reached on a port."""
         if self.port is not None and self.port != port:

@@ -58,7 +58,7 @@ def main(options: ChildOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     for module in options.warm:
         importlib.import_module(module)
-    holds = confine(options.limits, _readable_folders())
+    holds = confine(options.limits, readable_folders())
     gc.freeze()
     gc.disable()  # nothing here makes cycles, and large answers are many small objects
     with socket.socket(fileno=0) as control:
@@ -68,7 +68,8 @@ def main(options: ChildOptions) -> None:
                 pass
 
 
-def _readable_folders() -> list[Path]:
+def readable_folders() -> list[Path]:
+    """The folders and files that Python and our packages need."""
     # An editable installation is on no path: a finder knows its packages.
     tree = Path(__file__).parents[2]
     packages = [str(tree / name) for name in ("services", "shared")]

@@ -27,17 +27,22 @@ _MAX_FILE_BYTES: Final = 4 << 30
 _LANDLOCK_CREATE: Final = 444
 _LANDLOCK_ADD_RULE: Final = 445
 _LANDLOCK_RESTRICT: Final = 446
+_BIND: Final = 1
+_CONNECT: Final = 1 << 1
 _EXECUTE: Final = 1
 _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
 
 
-def confine(limits: SandboxLimits, readable: Iterable[Path]) -> list[str]:
+def confine(
+    limits: SandboxLimits, readable: Iterable[Path], *, has_network: bool = False
+) -> list[str]:
     """Confine this process and the threads that it starts from now on.
 
     Args:
         limits: of memory and open files.
         readable: folders whose files stay readable: Python's and ours.
+        has_network: it opens connections, and starts processes of its own.
 
     Returns:
         What holds: "limits", "no-new-privileges", "landlock", "seccomp".
@@ -53,9 +58,9 @@ def confine(limits: SandboxLimits, readable: Iterable[Path]) -> list[str]:
     holds = ["limits"]
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         holds.append("no-new-privileges")
-        if _restrict_files(libc, readable):
+        if _restrict_files(libc, readable, has_network=has_network):
             holds.append("landlock")
-        if filter_calls(libc):
+        if not has_network and filter_calls(libc):
             holds.append("seccomp")
     return holds
 
@@ -75,7 +80,9 @@ def _set_limits(limits: SandboxLimits) -> None:
     os.nice(limits.nice)
 
 
-def _restrict_files(libc: ctypes.CDLL, readable: Iterable[Path]) -> bool:
+def _restrict_files(
+    libc: ctypes.CDLL, readable: Iterable[Path], *, has_network: bool = False
+) -> bool:
     """Let only some folders be read, and no file be opened for writing, by Landlock."""
     version = libc.syscall(_LANDLOCK_CREATE, None, 0, 1)
     if version < 1:
@@ -83,7 +90,8 @@ def _restrict_files(libc: ctypes.CDLL, readable: Iterable[Path]) -> bool:
     rights = 13 if version < 2 else 14 if version == 2 else 15
     size = 8 if version < 4 else 16 if version < 6 else 24
     # All rights on files; from version 4 on TCP; from 6 on signals and abstract sockets.
-    attributes = struct.pack("QQQ", (1 << rights) - 1, 3, 3)[:size]
+    connections = _BIND if has_network else _BIND | _CONNECT
+    attributes = struct.pack("QQQ", (1 << rights) - 1, connections, 3)[:size]
     ruleset = libc.syscall(_LANDLOCK_CREATE, attributes, size, 0)
     if ruleset < 0:
         return False

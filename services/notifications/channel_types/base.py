@@ -9,8 +9,8 @@ What a receiver can do beyond taking messages is said by further protocols, whic
 implement as well: `RenderingChannel` (its documents are known before they are sent, and their
 limits), `ThreadingChannel` (it changes or closes what it was sent before), `FindingChannel` (it can
 be asked whether a message has arrived), `RecognisingChannel` (it takes a repeated message for the
-same one), `CredentialedChannel` (it needs secrets of the receiver), `InnerChannel` (its messages
-stay inside the product).
+same one), `CredentialedChannel` (it needs secrets of the receiver), `CredentialCheckingChannel` (it
+tries them before they are stored), `InnerChannel` (its messages stay inside the product).
 """
 
 from dataclasses import dataclass, field
@@ -265,3 +265,19 @@ class CredentialedChannel(Protocol):
     """
 
     credentials: type[BaseModel]
+
+
+@runtime_checkable
+class CredentialCheckingChannel(Protocol):
+    """A channel type that can tell whether secrets are of any use before they are stored."""
+
+    async def check_credentials(self, credentials: Any, allow: tuple[Allowance, ...]) -> None:
+        """Check secrets, without sending anything.
+
+        Args:
+            credentials: the validated secrets.
+            allow: what may be reached although it is not public.
+
+        Raises:
+            InvalidInput: they can never work; `field` names the part of them.
+        """

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, Final
 
+from services.notifications.channel_types.apprise import AppriseChannel
 from services.notifications.channel_types.base import ChannelType
 from services.notifications.channel_types.discord import DiscordChannel
 from services.notifications.channel_types.email import EmailChannel
@@ -46,6 +47,7 @@ _BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (
     IrisChannel(),
     MispChannel(),
     KafkaChannel(),
+    AppriseChannel(),
     SyslogChannel(),
     FileChannel(),
     LogChannel(),

@@ -3,7 +3,10 @@
 from typing import Any
 
 from services.notifications.channel_types import ChannelType
-from services.notifications.channel_types.base import CredentialedChannel
+from services.notifications.channel_types.base import (
+    CredentialCheckingChannel,
+    CredentialedChannel,
+)
 from services.notifications.channel_types.exchange import check_target
 from services.notifications.channels.patches import validated
 from shared.errors import InvalidInput
@@ -47,4 +50,6 @@ async def credentials_text(
     url = getattr(valid, "url", None)
     if isinstance(url, str):
         await check_target(url, allow, "credentials.url")
+    if isinstance(kind, CredentialCheckingChannel):
+        await kind.check_credentials(valid, allow)
     return valid.model_dump_json(exclude_none=True)

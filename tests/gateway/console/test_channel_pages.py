@@ -29,6 +29,7 @@ CONFIGS = {
     "webhook": {"url": f"{PUBLIC}/hook"},
 }
 CREDENTIALS = {
+    "apprise": {"address": "ntfys://8.8.8.8/hidden-word"},
     "email": {"username": "mail", "password": "hidden-word"},
     "jira": {"user": "x@example.org", "token": "hidden-word"},
     "kafka": {"username": "alerts", "password": "hidden-word"},

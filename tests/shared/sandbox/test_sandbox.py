@@ -271,7 +271,7 @@ def test_a_child_may_read_the_packages_of_an_editable_installation(tmp_path: Pat
         "import services, shared\n"
         "from pathlib import Path\n"
         "from shared.sandbox import child\n"
-        "folders = child._readable_folders()\n"
+        "folders = child.readable_folders()\n"
         "for package in (services, shared):\n"
         "    folder = Path(package.__path__[0])\n"
         "    assert any(folder.is_relative_to(each) for each in folders), folder\n"
