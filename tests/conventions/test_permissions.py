@@ -29,6 +29,7 @@ OPEN = {
 }
 OWN_ACCESS = {
     "/lists/{token}/{file_name}": ("observables", ("GET", "HEAD")),
+    "/lists/{token}/{folder}/{file_name}": ("observables", ("GET", "HEAD")),
     "/lists/{file_name}": ("observables", ("GET", "HEAD")),
     "/v1/links": ("notifications", ("GET", "POST")),
 }

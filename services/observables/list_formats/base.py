@@ -40,6 +40,9 @@ class ListVersion:
         number: of its newest change.
         changed_at: when that was.
         options: of the format, as the list sets them.
+        tlp: the strictest marking that an entry may have.
+        departed: what left the list lately, with the number and the time of that; it is there for
+            formats that `tell_departed`.
     """
 
     list_id: UUID
@@ -47,6 +50,8 @@ class ListVersion:
     number: int
     changed_at: datetime
     options: Mapping[str, str] = field(default_factory=dict)
+    tlp: str = ""
+    departed: Pages = ()
 
     @property
     def timestamp(self) -> str:
@@ -99,6 +104,8 @@ class PlainTextFormat:
     """What formats have in common whose options are checked one by one.
 
     Attributes:
+        tells_departed: whether it takes back what left a list, because its readers keep what a
+            file no longer has.
         needs_values_alone: whether type and value are all that it reads of a row. Its rows are then
             read faster, without the rest.
         checks: of the values of options, by name; each raises `ValueError`.
@@ -111,6 +118,7 @@ class PlainTextFormat:
     options: Mapping[str, str] = {}
     checks: Mapping[str, OptionCheck] = {}
     needs_values_alone: bool = False
+    tells_departed: bool = False
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Check the options that a list sets.

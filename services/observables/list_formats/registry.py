@@ -10,7 +10,8 @@ from services.observables.list_formats.dnsmasq import DnsmasqListFormat
 from services.observables.list_formats.firewalls import FIREWALLS
 from services.observables.list_formats.hosts import HostsListFormat
 from services.observables.list_formats.json_lines import JsonLinesFormat
-from services.observables.list_formats.misp_event import MispListFormat
+from services.observables.list_formats.misp_event import MispListFormat, MispManifestFormat
+from services.observables.list_formats.misp_hashes import MispHashesFormat
 from services.observables.list_formats.netfilter import IpsetListFormat, NftablesListFormat
 from services.observables.list_formats.plain import PlainFormat
 from services.observables.list_formats.queries import QUERIES
@@ -48,6 +49,8 @@ _BUILT_IN: Final[tuple[ListFormat, ...]] = (
     *QUERIES,
     StixListFormat(),
     MispListFormat(),
+    MispManifestFormat(),
+    MispHashesFormat(),
 )
 
 

@@ -14,7 +14,6 @@ import ada_url
 import pytest
 import stix2
 from hypothesis import HealthCheck, given, settings
-from pymisp import MISPEvent
 
 from services.observables.list_formats.aggregation import aggregate_ipv4, aggregate_ipv6
 from services.observables.list_formats.base import ListVersion, Row
@@ -386,17 +385,6 @@ class TestSuricata(ListFormatContract):
         text, account = write(self.format, rows, version)
         assert re.findall(r"sid:(\d+)", text) == ["501", "502", "503", "504"]
         assert account.left_out == {"the range of rule numbers is used up": 6}
-
-
-class TestMisp(ListFormatContract):
-    format = list_format_named("misp")
-
-    def read(self, text: str) -> set[str]:
-        event = MISPEvent()
-        event.load(json.loads(text))
-        assert len({each.uuid for each in event.attributes}) == len(event.attributes)
-        assert str(event.uuid) == json.loads(text)["Event"]["uuid"]
-        return {each.value for each in event.attributes}
 
 
 class TestStix(ListFormatContract):

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from services.observables.dissemination.consumers.polls import NO_ACCESS, Polls, ReadyFile
 from services.observables.dissemination.files.service import IDENTITY
+from services.observables.list_formats.misp_event import event_uuid
 from shared.errors import NotFound, Unauthenticated, Unavailable
 
 router = APIRouter(tags=["polled lists"])
@@ -24,6 +25,9 @@ PREFIX: Final = "/lists/"
 """Begins the paths whose routes ask for the token of a consumer."""
 Token = Annotated[str, Path(min_length=1, max_length=100)]
 FileName = Annotated[str, Path(min_length=3, max_length=120)]
+_FOLDER_SUFFIX: Final = ".misp"
+_FOLDER_FILES: Final = {"manifest.json": ".misp-manifest", "hashes.csv": ".misp-hashes"}
+"""The files of a MISP feed, and the endings of the formats that write them."""
 _ATTEMPTS: Final = 3
 _ENCODINGS: Final = ("zstd", "gzip")
 _CACHE: Final = "private, no-cache"
@@ -42,6 +46,27 @@ def poll_file(request: Request, token: Token, file_name: FileName) -> Response:
         raise NotFound(NO_ACCESS) from None
 
 
+@router.get("/lists/{token}/{folder}/{file_name}", response_class=Response)
+@router.head("/lists/{token}/{folder}/{file_name}", include_in_schema=False)
+def poll_misp_feed(
+    request: Request, token: Token, folder: FileName, file_name: FileName
+) -> Response:
+    """Poll a list as a MISP feed: its folder is the list's name and `.misp`.
+
+    A feed has a manifest, hashes, and the list's event, whose name is the id of the event.
+    """
+    name = folder.removesuffix(_FOLDER_SUFFIX)
+    ending = _FOLDER_FILES.get(file_name, _FOLDER_SUFFIX)
+    if name == folder:
+        raise NotFound(NO_ACCESS)
+    try:
+        if ending == _FOLDER_SUFFIX:
+            _require_event(_find(request, token, folder), file_name)
+        return _answer(request, token, name + ending)
+    except Unauthenticated:
+        raise NotFound(NO_ACCESS) from None
+
+
 @router.get("/lists/{file_name}", response_class=Response)
 @router.head("/lists/{file_name}", include_in_schema=False)
 def poll_file_basic(request: Request, file_name: FileName) -> Response:
@@ -55,10 +80,8 @@ def poll_file_basic(request: Request, file_name: FileName) -> Response:
 
 def _answer(request: Request, token: str, file_name: str) -> Response:
     polls: Polls = request.app.state.polls
-    address = request.client.host if request.client else ""
-    agent = request.headers.get("user-agent", "")
     for _ in range(_ATTEMPTS):
-        ready = polls.find(token, file_name, address, agent)
+        ready = _find(request, token, file_name)
         encoding = _encoding(request.headers.get("accept-encoding", ""))
         headers = _headers(ready, encoding)
         if _is_unchanged(request.headers, headers["ETag"], ready):
@@ -71,6 +94,17 @@ def _answer(request: Request, token: str, file_name: str) -> Response:
         if content is not None:
             return _content(request, ready, headers, content)
     raise Unavailable("The list changes faster than it can be read; ask again.")
+
+
+def _find(request: Request, token: str, file_name: str) -> ReadyFile:
+    polls: Polls = request.app.state.polls
+    address = request.client.host if request.client else ""
+    return polls.find(token, file_name, address, request.headers.get("user-agent", ""))
+
+
+def _require_event(ready: ReadyFile, file_name: str) -> None:
+    if file_name != f"{event_uuid(ready.list.list_id)}.json":
+        raise NotFound(NO_ACCESS)
 
 
 def _head(ready: ReadyFile, headers: dict[str, str], size: int) -> Response:

@@ -15,6 +15,7 @@ from services.observables.dissemination.files.models import (
     FileRow,
     WrittenFile,
 )
+from services.observables.dissemination.lists.guards import TLP
 from services.observables.dissemination.lists.models import CHANGE, LIST, ListRow
 from services.observables.list_formats.base import Row
 from shared.database import driver_connection
@@ -44,6 +45,20 @@ SELECT {columns} FROM (
     ) c ON true
     WHERE l.kind = 'out'
 ) member ORDER BY """
+# What left within some days and did not come back, but for what may not be named any more.
+_DEPARTED: Final = """
+SELECT type, value, score, number, changed_at, observable_id FROM (
+    SELECT DISTINCT ON (observable_id) observable_id, type, value, kind, score, number, changed_at,
+        reason FROM list_change
+    WHERE list_id = %(list)s AND number <= %(number)s
+        AND changed_at > now() - make_interval(days => %(days)s)
+    ORDER BY observable_id, number DESC
+) newest
+WHERE kind = 'out' AND reason <> %(closed)s AND NOT EXISTS (
+    SELECT FROM list_entry e WHERE e.list_id = %(list)s
+        AND e.observable_id = newest.observable_id AND e.refused_by = %(closed)s
+) ORDER BY number, observable_id
+"""
 _WHOLE: Final = "type, value, score, number, joined_at, observable_id"
 _VALUES_ALONE: Final = "type, value"
 _ORDERS: Final = {
@@ -101,6 +116,26 @@ def version_pages(
     query = (_ROWS.format(columns=columns) + _ORDERS[row.order_by]).encode()
     with driver_connection(session).cursor(name="list_version", binary=True) as cursor:
         cursor.execute(query, values)
+        while page := cursor.fetchmany(_PAGE_ROWS):
+            yield cast("list[Row]", page)
+
+
+def departed_pages(
+    session: Session, list_id: UUID, number: int, days: int
+) -> Iterator[Sequence[Row]]:
+    """What left a list before a version and has not come back, oldest first, in pages.
+
+    What left because its marking is stricter than the list's ceiling is not named.
+
+    Args:
+        session: the platform's transaction.
+        list_id: the list.
+        number: the version.
+        days: how far back.
+    """
+    values = {"list": list_id, "number": number, "days": days, "closed": TLP}
+    with driver_connection(session).cursor(name="list_departed", binary=True) as cursor:
+        cursor.execute(_DEPARTED.encode(), values)
         while page := cursor.fetchmany(_PAGE_ROWS):
             yield cast("list[Row]", page)
 

@@ -7,7 +7,7 @@ second: PostgreSQL ends transactions that pause for as long as a large file need
 import gzip
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -31,6 +31,8 @@ log = get_logger(__name__)
 
 PATIENCE: Final = 120
 """Seconds that one statement may take."""
+_DEPARTED_DAYS: Final = 30
+"""A reader that polls once in so many days learns what to take out."""
 _GZIP_LEVEL: Final = 3
 _ZSTD_LEVEL: Final = 3
 IDENTITY: Final = "identity"
@@ -94,7 +96,10 @@ def write_file(database: Database, list_id: UUID, format_: str) -> FileRow:
     """
     list_format = list_format_named(format_)
     values_alone = getattr(list_format, "needs_values_alone", False)
-    with _turn(list_id, format_), ScratchPages(values_alone=values_alone) as pages:
+    with ExitStack() as stack:
+        stack.enter_context(_turn(list_id, format_))
+        pages = stack.enter_context(ScratchPages(values_alone=values_alone))
+        departed = stack.enter_context(ScratchPages(values_alone=False))
         with database.transaction(PLATFORM, PATIENCE) as session:
             row = _existing_list(session, list_id)
             stored = repository.get(session, list_id, format_)
@@ -104,7 +109,12 @@ def write_file(database: Database, list_id: UUID, format_: str) -> FileRow:
             moment = repository.changed_at(session, list_id, number) or row.created_at
             rows = repository.version_pages(session, row, number, values_alone=values_alone)
             pages.write(rows)
-        version = ListVersion(row.id, row.name, number, moment, row.format_options.get(format_, {}))
+            if getattr(list_format, "tells_departed", False):
+                departed.write(repository.departed_pages(session, row.id, number, _DEPARTED_DAYS))
+        options = row.format_options.get(format_, {})
+        version = ListVersion(
+            row.id, row.name, number, moment, options, row.tlp_ceiling, departed.read()
+        )
         written = _written(row, list_format, pages, version)
         return _store(database, written)
 
