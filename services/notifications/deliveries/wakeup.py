@@ -5,7 +5,8 @@ awake already listens to the database, and no message is sent for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
@@ -67,6 +68,54 @@ class Vigil:
             hints.unmark(DELIVER_PENDING, ())
         except RedisError as error:
             log.info("vigil.not_ended", reason=str(error))
+
+
+class VigilKeeper:
+    """Keeps a vigil from a thread of its own: a broker that does not answer holds up no round.
+
+    What is asked of it happens in its order.
+
+    Attributes:
+        is_another_awake: whether the newest answer said so.
+
+    Args:
+        vigil: the worker's.
+    """
+
+    def __init__(self, vigil: Vigil) -> None:
+        self._vigil = vigil
+        self._thread = ThreadPoolExecutor(1, "vigil")
+        self._keeping: Future[None] | None = None
+        self._ending: Future[None] | None = None
+        self.is_another_awake = False
+
+    def keep(self) -> None:
+        """Say that the worker is awake, unless that is still being said."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._thread.submit(self._keep)
+
+    def _keep(self) -> None:
+        self.is_another_awake = not self._vigil.keep()
+
+    def go_on(self) -> None:
+        """Forget that it was ended: there was something to do once more."""
+        self._ending = None
+
+    def end(self) -> bool:
+        """Let messages be sent again; whether they are by now. Ask again until then."""
+        if self._ending is None:
+            self._ending = self._thread.submit(self._vigil.end)
+        return self._ending.done()
+
+    def end_and(self, call: Callable[[], None] | None) -> None:
+        """Let messages be sent again, and call something after that."""
+        self._thread.submit(self._vigil.end)
+        if call is not None:
+            self._thread.submit(call)
+
+    def close(self) -> None:
+        """Wait until all of it has happened, or the broker has been given up."""
+        self._thread.shutdown(wait=True)
 
 
 @asynccontextmanager

@@ -20,6 +20,8 @@ from tests.notifications.receiver import Receiver
 LEVELS = MARKINGS[:-1]
 VALUES = {marking: f"198.51.100.{place + 1}" for place, marking in enumerate(MARKINGS)}
 CONFIGURATION = {
+    "servers": "kafka.example:9092",
+    "topic": "alerts",
     "url": "https://receiver.example.org",
     "host": "receiver.example.org",
     "sender": "intelligence@example.org",

@@ -142,7 +142,8 @@ def test_a_result_counts_only_for_the_worker_that_has_the_delivery(
         id=first.claimed.delivery.id,
     )
     accepted = dispatcher.AttemptResult(status=204)
-    running._record_and_claim([(first, accepted), (second, accepted)], 0)
+    running._results = [(first, accepted), (second, accepted)]
+    running._record_and_claim(0)
     states = {item["id"]: item["state"] for item in bench.ledger(rule)}
     assert states[str(second.claimed.delivery.id)] == "delivered"
     assert states[str(first.claimed.delivery.id)] == "delivering"
