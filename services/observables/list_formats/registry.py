@@ -16,6 +16,7 @@ from services.observables.list_formats.netfilter import IpsetListFormat, Nftable
 from services.observables.list_formats.plain import PlainFormat
 from services.observables.list_formats.queries import QUERIES
 from services.observables.list_formats.rpz import RpzListFormat
+from services.observables.list_formats.sigma import SigmaListFormat
 from services.observables.list_formats.stix_bundle import StixListFormat
 from services.observables.list_formats.suricata import (
     DATASETS,
@@ -47,6 +48,7 @@ _BUILT_IN: Final[tuple[ListFormat, ...]] = (
     ZeekListFormat(),
     *FIREWALLS,
     *QUERIES,
+    SigmaListFormat(),
     StixListFormat(),
     MispListFormat(),
     MispManifestFormat(),
