@@ -14,6 +14,8 @@ from shared.settings import Settings
 
 _ANSWER_WITHIN: Final = 2.0
 """Seconds that workers have to answer."""
+_MAILBOX: Final = "_kombu.binding.celery.pidbox"
+"""The key of the queues of control messages, one for each worker."""
 _DEAF_SECONDS: Final = 60.0
 """Seconds without a ping that ran, as `shared.runtime.liveness` counts them."""
 
@@ -87,13 +89,15 @@ def _ask(mailbox: Mailbox, command: str, limit: int | None) -> dict[str, Any]:
 
 
 def _connected_workers(url: str) -> int | None:
-    """Count the workers that listen to control messages; None where the broker does not say it.
+    """The most workers that can answer; None where the broker does not say it.
 
-    kombu subscribes each worker to the mailbox by a pattern, and nothing else uses patterns.
+    kombu subscribes each worker to the mailbox by a pattern, as Flower does to events; and it binds
+    the queue of each worker to the mailbox, which stays where a worker is killed.
     """
     try:
         with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3) as client:
             listeners = client.client_list(_type="pubsub")
+            bound = int(client.scard(_MAILBOX))
     except redis.ResponseError:  # the login may not list clients
         return None
-    return sum(listener["psub"] != "0" for listener in listeners) or None
+    return min(sum(listener["psub"] != "0" for listener in listeners), bound) or None

@@ -1,13 +1,13 @@
 """Checks of Kafka: the cluster, the consumer groups, the dead letters."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from sentineliq.cli.client.dead_letters import dead_letters
 from sentineliq.cli.doctor.check import Check, start_step
@@ -42,6 +42,7 @@ CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
 """The topics that each service consumes. A test compares them with the services' subscriptions,
 which are not imported here: they bring the services' whole code."""
 
+_Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 _ANSWER_WITHIN: Final = 6.0
 _FAR_BEHIND: Final = 1000
 
@@ -92,40 +93,61 @@ async def _check(settings: Settings) -> KafkaChecks:
 
 
 async def _check_consumers(settings: Settings) -> dict[ServiceName, Check]:
-    consumer = AIOKafkaConsumer(**client_options(settings))
-    async with administrator(settings) as admin, running(consumer):
-        return {
-            service: await _check_group(admin, consumer, settings, service)
-            for service in CONSUMED_TOPICS
-        }
+    """Whether the groups have members, and how many records they have not committed."""
+    places, groups = await asyncio.gather(_read_places(settings), _read_groups(settings))
+    return {
+        service: _consumer_check(
+            service, members, _lag(settings, CONSUMED_TOPICS[service], places, committed)
+        )
+        for service, (members, committed) in groups.items()
+    }
 
 
-async def _check_group(
-    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, settings: Settings, service: ServiceName
-) -> Check:
-    """Whether a service's group has members, and how many records it has not committed."""
-    group = consumer_group(settings, service)
-    responses = await admin.describe_consumer_groups([group])
-    descriptions = [description for response in responses for description in response.groups]
-    # The sixth field of a description lists the members.
-    members = sum(len(description[5]) for description in descriptions)
-    committed = await admin.list_consumer_group_offsets(group)
-    topics = [topic_name(settings, topic) for topic in CONSUMED_TOPICS[service]]
-    lag: dict[str, int] = {}
-    for topic in await admin.describe_topics(topics):
-        partitions = [
-            TopicPartition(topic["topic"], partition["partition"])
-            for partition in topic["partitions"]
-        ]
-        ends = await consumer.end_offsets(partitions)
+async def _read_groups(settings: Settings) -> dict[ServiceName, tuple[int, _Offsets]]:
+    """How many members the group of each service has, and what it has committed."""
+    groups: dict[ServiceName, tuple[int, _Offsets]] = {}
+    async with administrator(settings) as admin:
+        for service in CONSUMED_TOPICS:
+            # One by one: the library cannot read the description of several.
+            group = consumer_group(settings, service)
+            responses = await admin.describe_consumer_groups([group])
+            descriptions = [entry for response in responses for entry in response.groups]
+            # The sixth field of a description lists the members.
+            members = sum(len(description[5]) for description in descriptions)
+            groups[service] = members, await admin.list_consumer_group_offsets(group)
+    return groups
+
+
+async def _read_places(settings: Settings) -> dict[TopicPartition, tuple[int, int]]:
+    """The first offset of each partition, and the one behind its last."""
+    consumed = {topic for topics in CONSUMED_TOPICS.values() for topic in topics}
+    # Without a group a subscription is all partitions; from the latest record on, nothing is read.
+    consumer = AIOKafkaConsumer(
+        *sorted(topic_name(settings, topic) for topic in consumed),
+        **client_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="latest",
+    )
+    async with running(consumer):
+        partitions = consumer.assignment()
         begins = await consumer.beginning_offsets(partitions)
-        lag[topic["topic"]] = 0
-        for partition in partitions:
-            reached = begins[partition]
-            if partition in committed:
-                reached = max(reached, committed[partition].offset)
-            lag[topic["topic"]] += max(0, ends[partition] - reached)
-    return _consumer_check(service, members, lag)
+        ends = await consumer.end_offsets(partitions)
+    return {partition: (begins[partition], ends[partition]) for partition in partitions}
+
+
+def _lag(
+    settings: Settings,
+    topics: Sequence[str],
+    places: Mapping[TopicPartition, tuple[int, int]],
+    committed: _Offsets,
+) -> dict[str, int]:
+    """How many records a group has not committed, by topic."""
+    lag = {topic_name(settings, topic): 0 for topic in topics}
+    for partition, (begin, end) in places.items():
+        if partition.topic in lag:
+            reached = committed[partition].offset if partition in committed else begin
+            lag[partition.topic] += max(0, end - max(begin, reached))
+    return lag
 
 
 def _consumer_check(service: str, members: int, lag: Mapping[str, int]) -> Check:
