@@ -22,10 +22,13 @@ from shared.errors import UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.errors import UpstreamStatus
 from shared.http.guard import Allowance
+from shared.http.limits import Limits
 from shared.http.response import BufferedResponse
 
 MAX_BYTES: Final = 20_000
 """Bytes of a payload; the specification asks for less than 20 kB."""
+_LIMITS: Final = Limits(total=15.0, max_bytes=1 << 62, redirects=0)
+"""The head of an answer says all. Its body is not read, so that its size does not matter."""
 
 
 class WebhookConfig(BaseModel):
@@ -80,7 +83,9 @@ class WebhookChannel:
             "content-type": "application/json",
             **signature(str(notification.id), content, secret or ""),
         }
-        async with client.stream("POST", config.url, headers=headers, content=content) as response:
+        async with client.stream(
+            "POST", config.url, headers=headers, content=content, limits=_LIMITS
+        ) as response:
             _raise_unless_accepted(response)
             return response.status
 
