@@ -8,21 +8,15 @@ consumer that posts each record, without rules, rows or retries.
 
 import argparse
 import asyncio
-import json
-import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
-from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer
 
 from bench._figures import api_client, report_figures, throwaway_stack
+from bench._hooks import Hook, change_event, publish_evenly, receiving, settings_of, wait_for
 from sentineliq.local.stack import Stack
-from shared.events import Event
-from shared.events.observables import CHANGED, Change, ObservablesChanged
+from shared.events.observables import CHANGED
 from shared.http.client import GuardedClient
 from shared.kafka.cluster import client_options
 from shared.kafka.producer import Publisher
@@ -34,87 +28,17 @@ MAX_RATIO = 2.0
 _WARM_EVENTS = 200
 
 
-class _Hook:
-    """A receiver that notes when each value arrives first, and how often."""
-
-    def __init__(self) -> None:
-        self.arrived: dict[str, float] = {}
-        self.messages: dict[str, int] = {}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer 204 to every POST of a connection."""
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                length = int(head.partition("content-length:")[2].split("\r\n")[0])
-                self.note(json.loads(await reader.readexactly(length)))
-                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-                await writer.drain()
-        writer.close()
-
-    def note(self, document: dict[str, Any]) -> None:
-        """Note a message: ours has an id, the bare loop's has none."""
-        now = time.perf_counter()
-        matches = document["data"]["matches"] if "data" in document else document["changes"]
-        for match in matches:
-            self.arrived.setdefault(match["value"], now)
-        if "id" in document:
-            self.messages[document["id"]] = self.messages.get(document["id"], 0) + 1
-
-
-@asynccontextmanager
-async def _receiving(hook: _Hook) -> Any:
-    server = await asyncio.start_server(hook.serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-
-
-def _settings_of(stack: Stack) -> Settings:
-    """The settings of the stack's own processes."""
-    os.environ.update(stack.environment)
-    return Settings()  # type: ignore[call-arg]  # of the environment
-
-
-def _event(value: str) -> Event[ObservablesChanged]:
-    change = Change(id=f"ipv4-addr--{uuid4()}", type="ipv4-addr", value=value, kind="new", score=90)
-    data = ObservablesChanged(uuid4(), "bench", [change])
-    key = value.encode()
-    return Event(CHANGED, data, "acme", "/services/observables", key=key, id=str(uuid4()))
-
-
-async def _publish_evenly(
-    publish: Callable[[str], Awaitable[object]], values: list[str], rate: float
-) -> dict[str, float]:
-    """Publish a value each 1/rate seconds; when each was."""
-    started = time.perf_counter()
-    times = {}
-    for number, value in enumerate(values):
-        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-        times[value] = time.perf_counter()
-        await publish(value)
-    return times
-
-
-async def _wait_for(hooks: tuple[_Hook, ...], values: list[str], seconds: float = 60.0) -> None:
-    end = time.perf_counter() + seconds
-    while not all(hook.arrived.keys() >= set(values) for hook in hooks):
-        if time.perf_counter() > end:
-            missing = [len(set(values) - hook.arrived.keys()) for hook in hooks]
-            raise TimeoutError(f"{missing} of {len(values)} events have not arrived")
-        await asyncio.sleep(0.05)
-
-
 async def _measure(
     stack: Stack, count: int, rate: float
-) -> tuple[list[float], list[float], _Hook, str]:
+) -> tuple[list[float], list[float], Hook, str]:
     """Seconds to our receiver, and to that of the bare loop, of the same events."""
-    product = _Hook()
-    bare = _Hook()
+    product = Hook()
+    bare = Hook()
     hooks = (product, bare)
-    settings = _settings_of(stack)
+    settings = settings_of(stack)
     async with (
-        _receiving(product) as url,
-        _receiving(bare) as bare_url,
+        receiving(product) as url,
+        receiving(bare) as bare_url,
         Publisher(settings, "observables") as publisher,
     ):
         rule = await asyncio.to_thread(_create_rule, stack, url)
@@ -122,22 +46,22 @@ async def _measure(
         await asyncio.sleep(5.0)
 
         async def publish(value: str) -> None:
-            await publisher.publish(_event(value))
+            await publisher.publish(change_event(value))
 
         try:
             warm = [f"warm-{number}" for number in range(_WARM_EVENTS)]
-            await _publish_evenly(publish, warm, rate)
-            await _wait_for(hooks, warm)
+            await publish_evenly(publish, warm, rate)
+            await wait_for(hooks, warm)
             values = [f"value-{number}" for number in range(count)]
-            times = await _publish_evenly(publish, values, rate)
-            await _wait_for(hooks, values)
+            times = await publish_evenly(publish, values, rate)
+            await wait_for(hooks, values)
         finally:
             posting.cancel()
             await asyncio.gather(posting, return_exceptions=True)
     return _seconds(product, times, values), _seconds(bare, times, values), product, rule
 
 
-def _seconds(hook: _Hook, times: dict[str, float], values: list[str]) -> list[float]:
+def _seconds(hook: Hook, times: dict[str, float], values: list[str]) -> list[float]:
     return [hook.arrived[value] - times[value] for value in values]
 
 
@@ -167,7 +91,7 @@ def _create_rule(stack: Stack, url: str) -> str:
     return str(answer["id"])
 
 
-def _compare_with_ledger(stack: Stack, rule: str, hook: _Hook) -> int:
+def _compare_with_ledger(stack: Stack, rule: str, hook: Hook) -> int:
     """How many deliveries the ledger has; the receiver has each of them, once.
 
     Raises:

@@ -36,6 +36,7 @@ one that begins with `tenant` serves `waiting_tenants`, for work that tenants ta
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 from uuid import UUID
@@ -294,6 +295,11 @@ class LeasedTable:
         An index on the tenant and the due time over the open states finds each tenant at once,
         however many rows it has.
         """
+        return list(session.scalars(self._waiting_tenants))
+
+    @cached_property
+    def _waiting_tenants(self) -> sa.Select[tuple[str]]:
+        # Written once: that takes as long as its execution.
         tenant = self.table.c.tenant
         is_open: sa.ColumnElement[bool] = sa.true()
         if "state" in self.table.c:
@@ -304,8 +310,7 @@ class LeasedTable:
         walk = walk.union_all(step)
         has_work = sa.exists().where(tenant == walk.c.name, self.claimable)
         is_named = walk.c.name.is_not(None)
-        query = sa.select(walk.c.name).where(is_named, has_work, ~is_frozen(walk.c.name))
-        return list(session.scalars(query))
+        return sa.select(walk.c.name).where(is_named, has_work, ~is_frozen(walk.c.name))
 
     # For sweeps
 

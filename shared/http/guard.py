@@ -6,6 +6,7 @@ Sources: the IANA special-purpose address registries (RFC 6890), RFC 4291, RFC 6
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
@@ -126,6 +127,7 @@ class Target:
         return f"{self.scheme}://{self.authority}"
 
 
+@lru_cache(maxsize=4096)
 def origin_of(url: str | None) -> str:
     """Return the origin of an address that a secret belongs to; empty without an address.
 

@@ -3,6 +3,8 @@
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
@@ -23,12 +25,14 @@ from shared.http.client import GuardedClient
 from shared.http.errors import UpstreamStatus
 from shared.http.guard import Allowance
 from shared.http.limits import Limits
-from shared.http.response import BufferedResponse
+from shared.http.response import BufferedResponse, StreamedResponse
 
 MAX_BYTES: Final = 20_000
 """Bytes of a payload; the specification asks for less than 20 kB."""
 _LIMITS: Final = Limits(total=15.0, max_bytes=1 << 62, redirects=0)
 """The head of an answer says all. Its body is not read, so that its size does not matter."""
+_SHORT_BODY: Final = 4096
+_BODY_SECONDS: Final = 0.25
 
 
 class WebhookConfig(BaseModel):
@@ -87,7 +91,20 @@ class WebhookChannel:
             "POST", config.url, headers=headers, content=content, limits=_LIMITS
         ) as response:
             _raise_unless_accepted(response)
+            await _read_short_body(response)
             return response.status
+
+
+async def _read_short_body(response: StreamedResponse) -> None:
+    """Read what is short and comes at once: only then can the connection be used again."""
+    missing = "0" if response.status == 204 else str(_SHORT_BODY + 1)
+    if int(response.headers.get("content-length", missing)) > _SHORT_BODY:
+        return
+    # The message is accepted, whatever becomes of the body.
+    with suppress(UpstreamError, TimeoutError):
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for _ in response.iter_bytes():
+                pass
 
 
 def payload(notification: Notification) -> bytes:

@@ -50,9 +50,9 @@ from shared.turns import TurnOrder
 log = get_logger(__name__)
 
 _SLOTS: Final = 200
-_SLOTS_PER_CHANNEL: Final = 10
+_SLOTS_PER_CHANNEL: Final = 20
 _SLOTS_PER_DESTINATION: Final = 20
-_BATCH: Final = 10
+_BATCH: Final = 20
 _POLL_SECONDS: Final = 0.25
 """The longest time between two looks for what is due."""
 _PACE_SECONDS: Final = 0.02

@@ -1,6 +1,6 @@
 """SQL of digests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -48,11 +48,11 @@ def database_time(session: Session) -> datetime:
     return now
 
 
-def take_due(session: Session) -> tuple[datetime, Digest] | None:
+def take_due(session: Session, passed_over: Sequence[UUID]) -> tuple[datetime, Digest] | None:
     """The digest that is due the longest, for the caller alone, and the database's time."""
     query = (
         sa.select(_NOW, DIGEST)
-        .where(DIGEST.c.enabled, DIGEST.c.next_due_at <= _NOW)
+        .where(DIGEST.c.enabled, DIGEST.c.next_due_at <= _NOW, DIGEST.c.id.not_in(passed_over))
         .order_by(DIGEST.c.next_due_at)
         .limit(1)
         .with_for_update(skip_locked=True)

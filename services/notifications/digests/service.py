@@ -22,7 +22,7 @@ from shared.audit import changes_between
 from shared.auth import Principal
 from shared.cron import next_by_cron, time_zone
 from shared.database import PLATFORM, Database
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound, Unavailable
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
@@ -40,13 +40,28 @@ def send_due_digests(database: Database) -> int:
     Whoever has a digest's row moves its due time in the same transaction, so that each due time is
     told once. Due times that are over, after an outage, are told together.
     """
-    for count in range(_MOST_ROUNDS):
-        with database.transaction(PLATFORM) as session:
-            due = repository.take_due(session)
-            if due is None:
-                return count
-            _send(session, due[1], due[0])
-    return _MOST_ROUNDS
+    sent = 0
+    refused: list[UUID] = []
+    while sent + len(refused) < _MOST_ROUNDS:
+        digest = None
+        try:
+            with database.transaction(PLATFORM) as session:
+                due = repository.take_due(session, refused)
+                if due is None:
+                    return sent
+                now, digest = due
+                _send(session, digest, now)
+        except Unavailable:
+            raise
+        except Exception:
+            if digest is None:
+                raise
+            # One that cannot be told, as of a zone that is no more, holds up no others.
+            log.exception("digest.failed", id=str(digest.id))
+            refused.append(digest.id)
+        else:
+            sent += 1
+    return sent
 
 
 def _send(session: Session, digest: Digest, now: datetime) -> None:

@@ -203,11 +203,11 @@ def test_a_name_that_is_bound_to_a_private_address_later_is_refused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str, private: str
 ) -> None:
     """It was public when the channel was made, and is private when it is used."""
-    asked: list[str] = []
+    resolved: list[str] = []
 
     def resolving(*addresses: str) -> Callable[[str, int], Any]:
         async def resolve(host: str, _port: int) -> Sequence[str]:
-            asked.append(host)
+            resolved.append(host)
             return addresses
 
         return resolve
@@ -219,7 +219,7 @@ def test_a_name_that_is_bound_to_a_private_address_later_is_refused(
     assert ended["state"] == "failed"
     assert ended["last_error"]["code"] == "forbidden-target"
     assert private not in json.dumps(ended["last_error"])
-    assert asked == ["rebound.example.com"] * 2
+    assert resolved == ["rebound.example.com"] * 2
 
 
 def test_others_are_told_while_receivers_misbehave(

@@ -130,6 +130,24 @@ def test_after_an_outage_one_digest_tells_all_and_says_that_it_is_late(
     assert (document["match_count"], document["late"]) == (1, True)
 
 
+def test_a_digest_that_cannot_be_told_holds_no_other(bench: Any, receiver: Any) -> None:
+    """Its zone is not in the time-zone data any more."""
+    bad, bad_feed, _ = digest(bench, receiver)
+    good, feed, _ = digest(bench, receiver)
+    bench.handle(bench.event(bad_feed), bench.event(feed))
+    bench.sql("UPDATE digest SET timezone = 'Europe/Atlantis' WHERE id = :id", id=bad["id"])
+    make_due(bench, bad, "2 min")
+    make_due(bench, good, "1 s")
+    assert send_due_digests(bench.own) == 1
+    bench.deliver()
+    (document,) = [json.loads(received.body)["data"] for received in receiver.received]
+    assert document["rule"]["id"] == good["id"]
+    bench.sql("UPDATE digest SET timezone = 'Europe/Vienna' WHERE id = :id", id=bad["id"])
+    assert send_due_digests(bench.own) == 1
+    bench.deliver()
+    assert len(receiver.received) == 2
+
+
 def test_nothing_is_sent_when_nothing_was_matched(bench: Any, receiver: Any) -> None:
     created, _, _ = digest(bench, receiver)
     make_due(bench, created, "1 s")
