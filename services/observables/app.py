@@ -15,6 +15,7 @@ from services.observables.evidence.api import router as evidence_router
 from services.observables.lookup.api import STRUCTS, fast_path
 from services.observables.lookup.api import router as lookup_router
 from services.observables.lookup.batching import Lookups
+from services.observables.pushes.api import router as pushes_router
 from services.observables.quotas.limits import QUOTAS
 from services.observables.reference.api import router as reference_router
 from services.observables.reports.api import router as reports_router
@@ -49,6 +50,7 @@ ROUTERS = [
     polling.router,
     enrichment_router,
     collections_router,
+    pushes_router,
     taxii_router,
     audit.router,
     quotas.router,

@@ -12,6 +12,7 @@ from services.observables.dissemination.membership.upkeep import check_entries
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.settings.service import reseal_keys
+from services.observables.pushes import service as pushes
 from services.observables.source_values import service as source_values
 from services.observables.store import due_scores, expectations
 from services.observables.store.handlers import handle_finished, handle_observed
@@ -55,5 +56,7 @@ SWEEPS: Final = [
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
     Sweep("followed-lists", list_writer.SWEEP_SECONDS, list_writer.follow_lists),
     Sweep("source-values", source_values.SWEEP_SECONDS, source_values.refresh_bitmaps),
+    Sweep("due-pushes", pushes.SWEEP_SECONDS, pushes.wake_due),
+    Sweep("sealed-pushes", RESEAL_SECONDS, pushes.reseal_credentials),
     Sweep("posted-objects", posts.SWEEP_SECONDS, posts.take_over_waiting),
 ]

@@ -10,6 +10,7 @@ celery = make_celery(
         "services.observables.backfill.tasks",
         "services.observables.enrichment.tasks",
         "services.observables.evidence.tasks",
+        "services.observables.pushes.tasks",
         "services.observables.retention.tasks",
     ],
 )

@@ -1,7 +1,8 @@
-"""Writing to a topic of somebody else's cluster: one record, within a time, to vetted addresses."""
+"""Writing to a topic of somebody else's cluster: records, within a time, to vetted addresses."""
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -100,6 +101,38 @@ async def write_record(
         RecordLost: it was not acknowledged.
         UpstreamError: an address of the cluster may not be reached.
     """
+    [place] = await write_records(
+        cluster, open_socket, topic, [(key, value)], headers, seconds=seconds
+    )
+    return place
+
+
+async def write_records(
+    cluster: ForeignCluster,
+    open_socket: OpenSocket,
+    topic: str,
+    records: Sequence[tuple[bytes, bytes]],
+    headers: Headers,
+    *,
+    seconds: float,
+) -> list[tuple[int, int]]:
+    """Write records, and wait until all in-sync replicas have them.
+
+    Args:
+        cluster: where to.
+        open_socket: opens connections to vetted addresses.
+        topic: that takes the records.
+        records: keys and values. Those with the same key keep their order.
+        headers: of each record.
+        seconds: for all of it.
+
+    Returns:
+        Each record's partition and offset.
+
+    Raises:
+        RecordLost: one was not acknowledged; others may stand in the topic.
+        UpstreamError: an address of the cluster may not be reached.
+    """
     route = ClusterRoute(open_socket)
     producer = AIOKafkaProducer(
         **cluster.options(),
@@ -109,7 +142,7 @@ async def write_record(
         request_timeout_ms=min(REQUEST_MS, round(seconds * 1000)),
     )
     producer.client.route = route
-    writing = asyncio.create_task(_write(producer, topic, key, value, headers))
+    writing = asyncio.create_task(_write(producer, topic, records, headers))
     either: set[asyncio.Future[Any]] = {writing, route.refusal}
     try:
         async with asyncio.timeout(seconds):
@@ -131,11 +164,17 @@ async def write_record(
 
 
 async def _write(
-    producer: AIOKafkaProducer, topic: str, key: bytes, value: bytes, headers: Headers
-) -> tuple[int, int]:
+    producer: AIOKafkaProducer,
+    topic: str,
+    records: Sequence[tuple[bytes, bytes]],
+    headers: Headers,
+) -> list[tuple[int, int]]:
     await producer.start()
-    record = await producer.send_and_wait(topic, value=value, key=key, headers=headers)
-    return record.partition, record.offset
+    sent = [
+        await producer.send(topic, value=value, key=key, headers=headers) for key, value in records
+    ]
+    written = await asyncio.gather(*sent)
+    return [(record.partition, record.offset) for record in written]
 
 
 def _lost(error: Exception, route: ClusterRoute) -> RecordLost:

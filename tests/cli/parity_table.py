@@ -46,6 +46,7 @@ REFERENCE = {
     "domain": "domain",
     "identity": "value",
     "collection_id": "collection",
+    "push_id": "push",
     "group_id": "group",
     "silence_id": "silence",
     "inhibition_id": "inhibition",
@@ -92,6 +93,7 @@ COLLECTION = {
     "is_writable": "writable",
     "has_empty_list": "empty_list",
 }
+PUSH = {"config": "option", "enabled": "disabled"}
 INHIBITION = {
     "source_filter": "source",
     "target_filter": "target",
@@ -176,6 +178,11 @@ OPERATIONS: dict[str, Verb | Reason] = {
     "observables GET /v1/collections/{collection_id}": Verb("collections show"),
     "observables PATCH /v1/collections/{collection_id}": Verb("collections change", COLLECTION),
     "observables DELETE /v1/collections/{collection_id}": Verb("collections delete"),
+    "observables GET /v1/pushes": Verb("collections pushes list"),
+    "observables POST /v1/pushes": Verb("collections pushes add", PUSH),
+    "observables GET /v1/pushes/{push_id}": Verb("collections pushes show"),
+    "observables PATCH /v1/pushes/{push_id}": Verb("collections pushes change", PUSH),
+    "observables DELETE /v1/pushes/{push_id}": Verb("collections pushes delete"),
     "observables GET /v1/source-values": Verb("observables values"),
     "observables PUT /v1/sources/{source_id}/cost": Verb(
         "observables cost", {"source_id": "source", "yearly_cost": "amount"}

@@ -15,6 +15,7 @@ from shared.settings import SERVICES
 from tests.effects.effect import Call, Effect, effect_of
 from tests.effects.gateway_effects import GATEWAY_EFFECTS
 from tests.effects.lists import LIST_EFFECTS, LIST_FIELDS
+from tests.effects.pushes import PUSH_EFFECTS, PUSH_FIELDS
 from tests.effects.world import World, now
 
 
@@ -297,6 +298,7 @@ EFFECTS: list[Effect] = [
     *(effect_of("observables", *row) for row in _OBSERVABLES),
     *(effect_of("observables", *row) for row in _COLLECTIONS),
     *LIST_EFFECTS,
+    *PUSH_EFFECTS,
     effect_of("observables", "POST", "/v1/sightings", None,
             lambda _: Call("/v1/sightings", json={"sightings": [{"value": "198.51.100.9"}]}),
             names_author=True),
@@ -331,6 +333,7 @@ _SOURCES = ("mitre", "PATCH", "/v1/sources/{domain}")
 
 FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
     **LIST_FIELDS,
+    **PUSH_FIELDS,
     ("gateway", "PATCH", "/v1/tenants/{tenant}"): {"frozen": {"frozen": True}},
     ("gateway", "PATCH", "/v1/members/{person_id}"): {
         "role": {"role": "analyst"},

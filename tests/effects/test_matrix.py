@@ -186,7 +186,7 @@ def test_a_changed_field_is_recorded_with_both_values(
         body = {field: [world.dissemination_list()]}
     elif field == "digest_id":
         body = {field: world.digest()}
-    elif field == "credentials":
+    elif field == "credentials" and service == "notifications":
         path = f"/v1/channels/{world.chat()}"
     elif field == "escalation":
         body = {field: [{"after_seconds": 60, "channel_ids": [world.channel()]}]}
@@ -203,7 +203,7 @@ def test_a_changed_field_is_recorded_with_both_values(
     answer = world.client(service, role.name).patch(path, json=body)
     assert answer.is_success, answer.text
     changes = world.audited(service, last)[-1]["changes"]
-    assert STORED_AS.get(field, field) in changes
+    assert {field, STORED_AS.get(field, field)} & changes.keys()
     assert "SECRET" not in str(changes)
     assert "whsec" not in str(changes)
 

@@ -346,6 +346,19 @@ class World:
         body = {"title": f"collection {uuid4().hex}", "is_writable": True}
         return str(self.post("observables", "/v1/collections", json=body)["id"])
 
+    def push_body(self) -> dict[str, Any]:
+        """A push as it is created."""
+        return {
+            "name": f"push {uuid4().hex}",
+            "collection_id": self.collection(),
+            "kind": "taxii",
+            "config": {"url": "http://127.0.0.1:2/root/collections/1/"},
+        }
+
+    def push(self) -> str:
+        """A push's id."""
+        return str(self.post("observables", "/v1/pushes", json=self.push_body())["id"])
+
     def envelope(self) -> bytes:
         """An envelope with one object."""
         address = {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid4()}", "value": "198.51.100.3"}

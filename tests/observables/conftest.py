@@ -57,7 +57,7 @@ TABLES += (
     "enrichment_policy",
     "enrichment_policy_use",
 )
-TABLES += ("collection", "quota_use", "observable_number", "source_bitmap", "source_cost")
+TABLES += ("collection", "push", "quota_use", "observable_number", "source_bitmap", "source_cost")
 
 TABLES += ("dissemination_list", "protected_value", "list_consumer")
 

@@ -28,6 +28,7 @@ POSTED_RUNS: Final = Quota(
     "posted-runs-per-hour", 1_000, "runs an hour for what is posted into collections", 3_600
 )
 """A document leads to a run at least, however few objects it has; a large one to many."""
+PUSHES: Final = Quota("pushes", 50, "pushes of collections", count=repository.count_pushes)
 DELETIONS: Final = Quota("deletions-per-hour", 1_000, "deletions from collections an hour", 3_600)
 """Apart from posts: who has posted too much can still take something back."""
 
@@ -35,6 +36,7 @@ QUOTAS: Final = (
     SIGHTINGS,
     BULK_REQUESTS,
     COLLECTIONS,
+    PUSHES,
     LISTS,
     LIST_ENTRIES,
     LIST_CONSUMERS,

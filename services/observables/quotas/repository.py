@@ -12,6 +12,7 @@ _COUNT_BULK: Final = sa.text(
 )
 
 _COUNT_COLLECTIONS: Final = sa.text("SELECT count(*) FROM collection WHERE tenant = :tenant")
+_COUNT_PUSHES: Final = sa.text("SELECT count(*) FROM push WHERE tenant = :tenant")
 _COUNT_LISTS: Final = sa.text("SELECT count(*) FROM dissemination_list WHERE tenant = :tenant")
 _COUNT_CONSUMERS: Final = sa.text("SELECT count(*) FROM list_consumer WHERE tenant = :tenant")
 _COUNT_PROTECTED: Final = sa.text("SELECT count(*) FROM protected_value WHERE tenant = :tenant")
@@ -29,6 +30,11 @@ def count_bulk(session: Session, tenant: str) -> int:
 def count_collections(session: Session, tenant: str) -> int:
     """The number of a tenant's collections."""
     return int(session.scalars(_COUNT_COLLECTIONS, {"tenant": tenant}).one())
+
+
+def count_pushes(session: Session, tenant: str) -> int:
+    """The number of a tenant's pushes, disabled ones among them."""
+    return int(session.scalars(_COUNT_PUSHES, {"tenant": tenant}).one())
 
 
 def count_entries(session: Session, tenant: str) -> int:

@@ -157,6 +157,7 @@ POLICIES: Final = (
         age="date_added",
         condition="is_revoked OR NOT is_last",
     ),
+    RetentionPolicy(table="push", reason="It stays until its tenant deletes it."),
     RetentionPolicy(
         table="collection_post",
         reason="The status of a posted document, for its client.",

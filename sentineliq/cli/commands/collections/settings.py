@@ -1,4 +1,4 @@
-"""`sentineliq collections`."""
+"""`sentineliq collections`: collections themselves."""
 
 from typing import Annotated, Any, Final
 
@@ -42,7 +42,7 @@ def _row(collection: Json) -> tuple[Any, ...]:
 @collections.command("show")
 def show_collection(ctx: Context, collection: CollectionReference) -> None:
     """Show a collection, with its path in TAXII."""
-    document = _resolve(ctx.obj, collection)
+    document = find_collection(ctx.obj, collection)
     ctx.obj.answer(document, output.details(document))
 
 
@@ -96,7 +96,7 @@ def change_collection(
     )
     if not changes:
         raise typer.BadParameter("name at least one setting to change")
-    document = _resolve(ctx.obj, collection)
+    document = find_collection(ctx.obj, collection)
     changed = ctx.obj.client.patch("observables", f"{_PATH}/{document['id']}", changes)
     ctx.obj.answer(changed, output.details(changed))
 
@@ -107,12 +107,17 @@ def delete_collection(ctx: Context, collection: CollectionReference) -> None:
 
     Its readers keep what they have.
     """
-    document = _resolve(ctx.obj, collection)
+    document = find_collection(ctx.obj, collection)
     ctx.obj.client.delete("observables", f"{_PATH}/{document['id']}")
     ctx.obj.answer({"deleted": document["id"]}, output.cell(f"{document['title']} is deleted"))
 
 
-def _resolve(context: CommandContext, reference: str) -> Json:
+def find_collection(context: CommandContext, reference: str) -> Json:
+    """A collection of the tenant, by its title or id.
+
+    Raises:
+        NotFound: there is none.
+    """
     documents: list[Json] = context.client.get("observables", _PATH)
     for document in documents:
         if reference in (document["id"], document["title"]):

@@ -1,0 +1,1 @@
+"""Plug-ins: the systems that collections are pushed to."""
