@@ -4,17 +4,15 @@ In headless Chromium, on the whole stack. A hub is opened when its counts have c
 drawn; the time of a large graph runs from the moment at which its page begins to draw.
 """
 
-import shutil
 import statistics
 import time
 
 import httpx2
-from playwright.sync_api import Page, sync_playwright
-from pydantic import SecretStr
+from playwright.sync_api import Page
 
+from bench._chromium import chromium, sign_in
 from bench._figures import api_client, report_figures, throwaway_stack
 from sentineliq.local.stack import Stack
-from shared.auth import issue_token
 
 HUB = "198.51.100.1"
 RELATIONS = 50_000
@@ -77,16 +75,6 @@ def _wait_until_stored(feeds: httpx2.Client, run_id: str) -> None:
     raise TimeoutError("The upload was not stored within five minutes.")
 
 
-def _sign_in(page: Page, stack: Stack) -> None:
-    secret = SecretStr(stack.environment["SENTINELIQ_SECRET_KEY"])
-    token = issue_token(secret, actor="bench", tenant="acme", role="analyst")
-    page.goto("/console/sign-in")
-    page.get_by_text("With a token instead").click()
-    page.fill("#token", token)
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/console/")
-
-
 def _draw(page: Page, path: str) -> dict[str, float]:
     page.goto(path)
     page.wait_for_selector("relation-graph[data-drawn]", timeout=60_000)
@@ -108,22 +96,17 @@ def _count(stack: Stack, identity: str) -> list[float]:
 
 def main() -> None:
     """Measure and report."""
-    with throwaway_stack() as (stack, _), sync_playwright() as playwright:
+    with throwaway_stack() as (stack, _), chromium() as browser:
         identity = _store(stack)
         counted = _count(stack, identity)
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
         gateway = stack.environment["SENTINELIQ_GATEWAY_URL"]
         page = browser.new_page(base_url=gateway, viewport={"width": 1280, "height": 900})
         page.add_init_script(_WATCH)
-        _sign_in(page, stack)
+        sign_in(page, stack)
         path = f"/console/observables/{identity}/graph"
         hubs = [_draw(page, path) for _ in range(ROUNDS)]
         large = f"{path}?open=in:resolves-to&open=in:communicates-with&show=1000"
         drawings = [_draw(page, large) for _ in range(ROUNDS)]
-        browser.close()
     assert {drawing["nodes"] for drawing in drawings} == {2 * SECOND + 3}
     figures = {
         "counts of the hub: median (ms)": statistics.median(counted),
