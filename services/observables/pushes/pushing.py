@@ -15,6 +15,7 @@ from services.observables.pushes.models import PushBatch, PushRow
 from services.observables.pushes.secrets import unseal
 from services.observables.pushes.targets.base import SendOutcome
 from services.observables.pushes.targets.registry import push_target_named
+from services.observables.pushes.validation import validated
 from shared.crypto import UnsealError
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, UpstreamError
@@ -30,6 +31,8 @@ log = get_logger(__name__)
 
 SECONDS: Final = 30.0
 """Seconds after which a push lets others have the worker; what is left goes on with the next."""
+SEND_SECONDS: Final = 120.0
+"""Seconds that a target has for a batch, with all parts of it and their status."""
 MAX_PAUSE: Final = 900.0
 """The longest pause between two attempts."""
 _RENEWAL_SECONDS: Final = repository.LEASES.lease.total_seconds() / 3
@@ -91,7 +94,7 @@ class _Pusher:
             InvalidInput, UnsealError: the push cannot work as it is configured.
         """
         target = push_target_named(self._row.kind)
-        config = target.config.model_validate(self._row.config)
+        config = validated(target.config, self._row.config, "config")
         keys = keys_of(self._settings)
         secrets = unseal(keys, self._row.id, target, config, self._row.credentials)
         send = partial(target.send, config=config, secrets=secrets)
@@ -123,9 +126,13 @@ class _Pusher:
 
     async def _send(self, send: Any, batch: PushBatch) -> SendOutcome:
         allow = outbound_of(self._settings, self._row.tenant)
-        async with GuardedClient(allow) as client:
-            outcome: SendOutcome = await send(batch.objects, client=client)
-            return outcome
+        try:
+            async with asyncio.timeout(SEND_SECONDS), GuardedClient(allow) as client:
+                outcome: SendOutcome = await send(batch.objects, client=client)
+                return outcome
+        except TimeoutError:
+            message = f"The target did not take a batch within {SEND_SECONDS:g} seconds."
+            raise UpstreamError(message) from None
 
     def _release(self) -> None:
         with self._database.transaction(self._row.tenant) as session:

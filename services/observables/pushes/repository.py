@@ -157,7 +157,7 @@ def read_batch(session: Session, row: PushRow) -> PushBatch:
         "begun": row.begun_number,
         "added": row.pushed_added,
         "number": row.pushed_number,
-        "most": MAX_OBJECTS,
+        "most": _most_objects(row),
         "bytes": MAX_BYTES,
     }
     records = session.execute(_BATCH, collection | values).all()
@@ -168,6 +168,11 @@ def read_batch(session: Session, row: PushRow) -> PushBatch:
     if last is not None and last.number > end.last_number:
         return PushBatch(objects, last.date_added, last.number, is_last=True)
     return PushBatch(objects, end.last_added, end.last_number, is_last=True)
+
+
+def _most_objects(row: PushRow) -> int:
+    """Objects of a batch: half as many with each failure, so that a slow target gets on, too."""
+    return max(1, MAX_OBJECTS >> min(max(row.attempts - 1, 0), 16))
 
 
 def note_progress(

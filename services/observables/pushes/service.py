@@ -5,7 +5,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from services.observables import NAME
@@ -14,6 +13,7 @@ from services.observables.pushes.models import PushRow
 from services.observables.pushes.schemas import PushCreate, PushPatch, PushView
 from services.observables.pushes.secrets import places_of_credentials, seal
 from services.observables.pushes.targets.registry import push_target_named, push_targets
+from services.observables.pushes.validation import validated
 from services.observables.quotas.limits import PUSHES
 from services.observables.taxii.repository import collections
 from services.observables.worker import celery
@@ -63,8 +63,8 @@ def create(
     """
     identity = uuid4()
     target = push_target_named(body.kind)
-    config = _validated(target.config, body.config, "config")
-    secrets = _validated(target.credentials, body.credentials or {}, "credentials")
+    config = validated(target.config, body.config, "config")
+    secrets = validated(target.credentials, body.credentials or {}, "credentials")
     asyncio.run(target.check(config, outbound_of(settings, tenant)))
     values = body.model_dump(include={"name", "collection_id", "kind", "enabled"})
     values |= {"id": identity, "created_by": actor, "config": config.model_dump(mode="json")}
@@ -150,7 +150,7 @@ def _check_target(
     row = get(database, tenant, identity)[0]
     if patch.config is not None:
         target = push_target_named(row.kind)
-        config = _validated(target.config, patch.config, "config")
+        config = validated(target.config, patch.config, "config")
         asyncio.run(target.check(config, outbound_of(settings, tenant)))
 
 
@@ -159,8 +159,8 @@ def _target_values(
 ) -> dict[str, Any]:
     """The columns that follow from another target, or from other credentials."""
     target = push_target_named(before.kind)
-    stored = _validated(target.config, before.config, "config")
-    config = _validated(target.config, sent["config"], "config") if "config" in sent else stored
+    stored = validated(target.config, before.config, "config")
+    config = validated(target.config, sent["config"], "config") if "config" in sent else stored
     values: dict[str, Any] = {}
     if config != stored:
         is_elsewhere = target.place_of(config) != target.place_of(stored)
@@ -180,7 +180,7 @@ def _target_values(
             "state": "waiting",
         }
     if "credentials" in sent:
-        secrets = _validated(target.credentials, sent["credentials"], "credentials")
+        secrets = validated(target.credentials, sent["credentials"], "credentials")
         values["credentials"] = seal(keys_of(settings), before.id, target, config, secrets)
     return values
 
@@ -226,7 +226,7 @@ def reseal_credentials(database: Database) -> int:
         target = installed.get(row.kind)
         if target is None:
             return ()
-        config = _validated(target.config, row.config, "config")
+        config = validated(target.config, row.config, "config")
         return places_of_credentials(row.id, target, config)
 
     sealer = Sealer(keys_of(load_settings()), PROVIDER_KEYS)
@@ -235,20 +235,6 @@ def reseal_credentials(database: Database) -> int:
 
 def _with_end(session: Session, row: PushRow) -> tuple[PushRow, int]:
     return row, repository.ends_of(session, [row.collection_id])[row.collection_id]
-
-
-def _validated(model: Any, values: Any, place: str) -> Any:
-    """Values as a model.
-
-    Raises:
-        InvalidInput: one is wrong; `field` names it.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in (place, *first["loc"]))
-        raise InvalidInput(f"{field}: {first['msg']}", field=field) from None
 
 
 def _audited(row: PushRow) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -13,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.observables.pushes import repository
+from services.observables.pushes import pushing, repository
 from services.observables.taxii.list_writer import follow_lists
 from shared.database import PLATFORM, Database
 from shared.leases import LeaseLost
@@ -221,6 +223,33 @@ def scripted() -> Iterator[str]:
     http.shutdown()
     thread.join(10)
     http.server_close()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a collection whose server takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/root/collections/{uuid4()}/"
+
+
+def test_a_server_that_is_silent_is_not_waited_for_and_gets_smaller_batches(
+    pushes: Pushes, collection: str, own: Database, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "SEND_SECONDS", 0.5)
+    append(own, collection, range(repository.MAX_OBJECTS))
+    push = pushes.add(name="silent", collection_id=collection, kind="taxii", config={"url": silent})
+    sizes = []
+    for _ in range(3):
+        begun = time.monotonic()
+        assert pushes.run(push) == {"status": "failed", "sent": 0}
+        assert time.monotonic() - begun < 5
+        make_due(own)
+        with own.transaction("acme") as session:
+            row = repository.get_push(session, "acme", UUID(push["id"]))
+            later = row._replace(attempts=row.attempts + 1)
+            sizes.append(len(repository.read_batch(session, later).objects))
+    assert sizes == [250, 125, 62]
+    assert "within" in pushes.show(push)["error"]["message"]
 
 
 def status_of(word: str) -> bytes:
