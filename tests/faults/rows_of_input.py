@@ -232,6 +232,11 @@ ROWS = (
                 "test_a_slow_receiver_does_not_keep_the_others_waiting",
             ),
             *tests_of(
+                "notifications/deliveries/test_misbehaviour.py",
+                "test_others_are_told_while_receivers_misbehave",
+                "test_a_name_that_is_bound_to_a_private_address_later_is_refused",
+            ),
+            *tests_of(
                 "shared/http/test_tls.py", "test_a_certificate_that_does_not_verify_is_refused"
             ),
         ),

@@ -80,6 +80,10 @@ ROWS = (
                 "test_a_worker_takes_messages_again_after_its_broker_was_killed_during_a_task",
                 "test_a_full_broker_stops_no_worker_for_good",
             ),
+            *tests_of(
+                "notifications/deliveries/test_recording.py",
+                "test_a_broker_that_is_frozen_holds_no_delivery",
+            ),
         ),
     ),
     Row(
