@@ -1,19 +1,23 @@
 """Pushes as a tenant configures them."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from services.observables.pushes import service
 from services.observables.pushes.secrets import unseal
 from services.observables.pushes.targets.registry import push_target_named
 from services.observables.quotas.limits import QUOTAS
 from shared.crypto import UnsealError
 from shared.database import PLATFORM, Database
-from shared.keys import keys_of
+from shared.keys import PROVIDER_KEYS, DerivedKeys, keys_of
 from shared.quotas import quota_named, set_limit
 from shared.settings import Settings
 from tests.observables.pushes.conftest import Pushes
@@ -22,6 +26,7 @@ from tests.observables.taxii.conftest import TaxiiClient, append
 ClientFor = Callable[..., TestClient]
 URL = "http://127.0.0.1:9/root/collections/91a7b528-80eb-42ed-a74d-c6fbd5a26116/"
 ELSEWHERE = URL.replace(":9/", ":7/")
+NEW_SECRET = SecretStr("another-secret-of-more-than-thirty-two-characters")
 SECRETS = {"username": "ours", "password": "SECRET"}
 
 
@@ -110,6 +115,28 @@ def test_credentials_open_for_their_target_alone(
     body = {"config": {"url": ELSEWHERE}, "credentials": {"token": "SECRET"}}
     assert pushes.http.patch(path, json=body).status_code == 200
     assert "SECRET" not in pushes.http.get("/v1/audit").text
+
+
+def test_credentials_are_sealed_anew_after_a_rotation(
+    pushes: Pushes,
+    collection: str,
+    own: Database,
+    environment: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    push = pushes.add(**push_body(collection))
+    before = bytes(stored(own, push).credentials)
+    former = replace(keys_of(environment).secret(PROVIDER_KEYS)[0], until=time.time() + 600)
+    keys = DerivedKeys(NEW_SECRET, [former], since=time.time())
+    monkeypatch.setattr(service, "keys_of", lambda _settings: keys)
+    assert service.reseal_credentials(own) == 1
+    assert service.reseal_credentials(own) == 0
+    after = bytes(stored(own, push).credentials)
+    assert after != before
+    target = push_target_named("taxii")
+    alone = DerivedKeys(NEW_SECRET, since=keys.secret(PROVIDER_KEYS)[0].since)
+    opened = unseal(alone, UUID(push["id"]), target, target.config(url=URL), after)
+    assert opened.password == "SECRET"
 
 
 def test_with_another_target_a_push_begins_anew(
