@@ -52,7 +52,7 @@ def _store(stack: Stack) -> str:
     content = "\n".join([HUB, *names]).encode()
     run = feeds.post("/v1/ingest", params=parameters, content=content).raise_for_status().json()
     observables = api_client(stack, "observables")
-    _wait_until_stored(feeds, run["id"])
+    wait_until_stored(feeds, run["id"])
     for start in range(0, len(names), BATCH):
         kind = "resolves-to" if start < RELATIONS else "communicates-with"
         relations = [
@@ -63,7 +63,8 @@ def _store(stack: Stack) -> str:
     return str(answer["observable"]["id"])
 
 
-def _wait_until_stored(feeds: httpx2.Client, run_id: str) -> None:
+def wait_until_stored(feeds: httpx2.Client, run_id: str) -> None:
+    """Wait for a run to succeed."""
     until = time.monotonic() + 300
     while time.monotonic() < until:
         state = feeds.get(f"/v1/runs/{run_id}").raise_for_status().json()["state"]

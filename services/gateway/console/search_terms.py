@@ -3,6 +3,8 @@
 import re
 from typing import Final, Literal, NamedTuple
 
+from shared.stix import NotAnObservable, detect
+
 MAX_VALUES: Final = 10_000
 """What one lookup takes."""
 _TECHNIQUE: Final = re.compile(r"[Tt][0-9]{4}(?:\.[0-9]{3})?")
@@ -57,7 +59,28 @@ def _read_line(line: str) -> SearchQuery:
 
 
 def _read_values(lines: list[str]) -> SearchQuery:
-    values = dict.fromkeys(line.strip(",;| \t").strip(_QUOTES) for line in lines)
+    values = dict.fromkeys(value for line in lines for value in _values_of(line))
     values.pop("", None)
     distinct = list(values)
     return SearchQuery("values", distinct[:MAX_VALUES], max(len(distinct) - MAX_VALUES, 0))
+
+
+def _values_of(line: str) -> list[str]:
+    """The values of a line: the line, or those of its words that are values beside other words."""
+    value = _unquoted(line)
+    if not _SEPARATORS.search(value) or _is_value(value):
+        return [value]
+    words = [_unquoted(word) for word in _SEPARATORS.split(value)]
+    return [word for word in words if _is_value(word)] or [value]
+
+
+def _unquoted(text: str) -> str:
+    return text.strip(",;| \t").strip(_QUOTES)
+
+
+def _is_value(text: str) -> bool:
+    try:
+        detect(text)
+    except NotAnObservable:
+        return False
+    return True

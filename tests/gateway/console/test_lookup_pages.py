@@ -1,5 +1,7 @@
 """Search and the page of an observable, before the real APIs."""
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from html import unescape
@@ -11,6 +13,7 @@ from shared.database import database
 from shared.events.feeds import Indicator
 from shared.settings import Settings
 from shared.stix import detect
+from tests.effects.world import World
 from tests.gateway.console.conftest import Browser
 from tests.observables.conftest import OTHER, chunk, handle
 
@@ -102,6 +105,54 @@ def test_a_report_is_read(sign_in: SignIn) -> None:
     page = text_of(sign_in().post("/search", q=report).text)
     assert "2 observables" in page
     assert "T1059.001" in page
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_is_known_in_a_report_stands_apart(sign_in: SignIn) -> None:
+    report = "It talked to new-c2[.]example.net first.\nThen it talked to evil[.]com as well."
+    page = text_of(sign_in(role="viewer").post("/search", q=report).text)
+    assert "1 known 1 unknown" in page
+    assert page.index(" Known ") < page.index(" Unknown ")
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    "text",
+    ["evil[.]com\nnew.example.net\n???", "We saw evil[.]com.\nThen, of all, new.example.net too."],
+)
+def test_all_that_was_found_is_exported(sign_in: SignIn, text: str) -> None:
+    browser = sign_in(role="viewer")
+    answer = browser.post("/search/export", q=text, format="csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="search.csv"'
+    rows = {row["value"]: row for row in csv.DictReader(io.StringIO(answer.text))}
+    assert rows["evil.com"]["state"] == "known"
+    assert rows["new.example.net"]["state"] == "unknown"
+    values = browser.post("/search/export", q=text, format="txt").text.splitlines()
+    assert values[0] == "evil.com"
+    assert "???" not in values
+    rows = browser.post("/search/export", q=text, format="json").json()
+    assert rows[0]["verdict"], "the verdict of what is known"
+
+
+def test_an_export_that_is_not_valid_shows_the_page(sign_in: SignIn) -> None:
+    browser = sign_in()
+    assert "A value, a list" in text_of(browser.post("/search/export", q="", format="csv").text)
+    assert "???" in browser.post("/search/export", q="a.com\n???", format="exe").text
+
+
+def test_what_has_a_name_is_found_by_a_part_of_it(sign_in: SignIn, world: World) -> None:
+    tag = Indicator("domain-name", "tagged.example.net", tags=("Wicked Panda",))
+    handle(database("observables"), chunk(tag))
+    named = {
+        "Feed": world.feed(name="Of Wicked Panda"),
+        "Channel": world.channel(name="About Wicked Panda"),
+    }
+    answer = sign_in(role="viewer").get("/search", params={"q": "Wicked Panda"})
+    page = text_of(answer.text)
+    assert "Tag Wicked Panda" in page
+    assert "Feed Of Wicked Panda" in page
+    assert "Channel About Wicked Panda" in page
+    assert all(identity in answer.text for identity in named.values())
 
 
 @pytest.mark.usefixtures("stored")

@@ -37,6 +37,13 @@ def test_a_list_may_contain_junk() -> None:
     assert len(query.values) == 201
 
 
+def test_values_beside_other_words_in_a_list_are_read() -> None:
+    plain = [f"198.51.100.{number}" for number in range(20)]
+    lines = ["evil[.]com # seen on Monday", "- hxxp://a[.]example[.]net/x, block", "no value here"]
+    query = read_query("\n".join([*plain, *lines]))
+    assert query.values[20:] == ["evil[.]com", "hxxp://a[.]example[.]net/x", "no value here"]
+
+
 def test_what_is_beyond_the_limit_is_counted() -> None:
     query = read_query("\n".join(f"host{number}.example" for number in range(MAX_VALUES + 7)))
     assert len(query.values) == MAX_VALUES
