@@ -7,13 +7,28 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from services.gateway import NAME
 from services.gateway.access.gate import IdentityGate
+from services.gateway.credentials.passkeys import begin_use
+from services.gateway.credentials.relying_party import relying_party
+from services.gateway.credentials.schemas import PasskeyOptions
 from services.gateway.sessions.cookies import BROWSER_PREFIX, COOKIE
 from services.gateway.sessions.service import Device, end_by_secret, find_owner
-from services.gateway.sign_in.schemas import LinkAcceptance, LinkBody, LinkView, SignInBody
-from services.gateway.sign_in.service import accept_link, sign_in, view_link
+from services.gateway.sign_in.schemas import (
+    LinkAcceptance,
+    LinkBody,
+    LinkView,
+    PasskeySignIn,
+    SignInBody,
+)
+from services.gateway.sign_in.service import (
+    accept_link,
+    sign_in,
+    sign_in_by_passkey,
+    view_link,
+)
 from shared.auth import Principal
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, SentinelIQError
@@ -68,7 +83,8 @@ class IdentityDoor:
     ) -> None:
         self._keys = keys_of(settings)
         self._database = database
-        self._gate = IdentityGate(self._keys, database, settings.service_url(NAME), registry)
+        self._base_url = settings.service_url(NAME)
+        self._gate = IdentityGate(self._keys, database, self._base_url, registry)
 
     async def admit(self, credential: str, address: str) -> Admission | None:
         """Find out who a credential belongs to; None if it has ended, or is of nobody.
@@ -125,6 +141,44 @@ class IdentityDoor:
             raise _invalid(error) from None
         secret, _ = await asyncio.to_thread(sign_in, self._database, self._keys, body, device)
         return secret
+
+    async def begin_passkey(self, origin: str | None) -> PasskeyOptions:
+        """Return what a browser needs to sign in with a passkey.
+
+        Args:
+            origin: of the page that asks.
+
+        Raises:
+            InvalidInput: the page has no name, but an address.
+        """
+        party = relying_party(self._base_url, origin)
+        return await asyncio.to_thread(begin_use, self._database, party)
+
+    async def sign_in_by_passkey(
+        self, challenge_id: str, credential: str, origin: str | None, device: Device
+    ) -> str:
+        """Begin a session with a passkey; return its secret.
+
+        Args:
+            challenge_id: which challenge was signed.
+            credential: what the authenticator has signed, as JSON.
+            origin: of the page that asks.
+            device: of the person.
+
+        Raises:
+            InvalidInput, Unauthenticated: as `sign_in_by_passkey`.
+        """
+        try:
+            body = PasskeySignIn.model_validate(
+                {"challenge_id": challenge_id, "credential": from_json(credential)}
+            )
+        except ValidationError as error:
+            raise _invalid(error) from None
+        except ValueError:
+            raise InvalidInput("This is no passkey's answer.", field="credential") from None
+        party = relying_party(self._base_url, origin)
+        begun = await asyncio.to_thread(sign_in_by_passkey, self._database, party, body, device)
+        return begun[0]
 
     async def view_link(self, secret: str) -> LinkView:
         """Return what a link is for.

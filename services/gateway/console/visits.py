@@ -64,6 +64,11 @@ class ConsoleVisit:
         return principal
 
     @property
+    def origin(self) -> str | None:
+        """The origin of the page that sent a form: what passkeys are bound to."""
+        return self.request.headers.get("origin")
+
+    @property
     def browser_name(self) -> str:
         """What stands for this sign-in in the browser, where a script may read it."""
         return sha256(f"live:{self.session.form_secret}".encode()).hexdigest()[:16]
@@ -104,6 +109,11 @@ class ConsoleVisit:
     ) -> Answer:
         """Create something, or start an act."""
         return await self._call("POST", service, path, params=params, body=body)
+
+    async def post_of_page(self, service: ServiceName, path: str, body: Json) -> Answer:
+        """Create something that is bound to the origin of the page, such as a passkey."""
+        headers = {"Origin": self.origin or ""}
+        return await self._call("POST", service, path, headers=headers, body=body)
 
     async def post_text(self, service: ServiceName, path: str, text: str) -> Answer:
         """Send a text to an API."""

@@ -49,15 +49,15 @@ class Servers:
         self._thread.join(30)
         self._loop.close()
 
-    def serve(self, app: ASGIApp) -> str:
-        """Serve an app; return its address."""
-        return asyncio.run_coroutine_threadsafe(self._serve(app), self._loop).result(60)
+    def serve(self, app: ASGIApp, port: int = 0) -> str:
+        """Serve an app, on a free port or a stated one; return its address."""
+        return asyncio.run_coroutine_threadsafe(self._serve(app, port), self._loop).result(60)
 
-    async def _serve(self, app: ASGIApp) -> str:
+    async def _serve(self, app: ASGIApp, port: int) -> str:
         config = uvicorn.Config(
             app,
             host="127.0.0.1",
-            port=0,
+            port=port,
             log_config=None,
             access_log=False,
             ws="none",
@@ -70,8 +70,8 @@ class Servers:
                 task.result()
             await asyncio.sleep(0.01)
         self._servers.append((server, task))
-        port = server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        bound = server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{bound}"
 
     async def _stop(self) -> None:
         for server, task in reversed(self._servers):

@@ -1,13 +1,17 @@
 """A person's own password, one-time codes and passkeys."""
 
+import json
 from typing import Final
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from services.gateway.console.api_client import ApiRefusal, Json
 from services.gateway.console.visits import ConsoleVisit, Screen
+from shared.errors import InvalidInput
 
 _HERE: Final = "/account"
+_MAX_CREDENTIAL: Final = 20_000
+"""Characters of what an authenticator answers."""
 _FIELDS: Final = ("present", "password", "code")
 
 
@@ -83,6 +87,32 @@ async def remove_codes(visit: ConsoleVisit) -> Response:
     return visit.moved(_HERE, done="saved")
 
 
+async def begin_passkey(visit: ConsoleVisit) -> Response:
+    """What a script of the page asks an authenticator."""
+    answer = await visit.post_of_page("gateway", "/v1/account/passkeys/begin", {})
+    if answer.refusal is not None:
+        return JSONResponse({"problem": answer.refusal.message}, answer.refusal.status or 503)
+    return JSONResponse(answer.document)
+
+
+async def add_passkey(visit: ConsoleVisit) -> Response:
+    """Keep the passkey that an authenticator has made."""
+    form = visit.form
+    try:
+        credential = json.loads(form.raw("credential")[:_MAX_CREDENTIAL])
+    except (ValueError, RecursionError):
+        raise InvalidInput("This is no passkey's answer.", field="credential") from None
+    body: Json = {
+        "name": form.text("passkey_name"),
+        "challenge_id": form.text("challenge_id"),
+        "credential": credential,
+    }
+    answer = await visit.post_of_page("gateway", "/v1/account/passkeys", body)
+    if answer.refusal is not None:
+        return await _account_page(visit, answer.refusal, act="passkey")
+    return visit.moved(_HERE, done="saved")
+
+
 async def remove_passkey(visit: ConsoleVisit) -> Response:
     """Accept a passkey no more."""
     answer = await visit.delete("gateway", f"/v1/account/passkeys/{visit.place('passkey_id')}")
@@ -97,5 +127,7 @@ SCREENS: Final = [
     Screen("POST", f"{_HERE}/codes", begin_codes),
     Screen("POST", f"{_HERE}/codes/confirm", confirm_codes),
     Screen("POST", f"{_HERE}/codes/remove", remove_codes),
+    Screen("POST", f"{_HERE}/passkeys/begin", begin_passkey),
+    Screen("POST", f"{_HERE}/passkeys", add_passkey),
     Screen("POST", f"{_HERE}/passkeys/{{passkey_id}}/remove", remove_passkey),
 ]

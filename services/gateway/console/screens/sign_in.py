@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.gateway.console.addresses import BASE, page_address
 from services.gateway.console.identity import AccountForm, SignInForm
@@ -46,6 +46,28 @@ async def sign_in(visit: ConsoleVisit) -> Response:
         else:
             typed = SignInForm(form.text("login"), form.raw("password"), form.text("code"))
             credential = await visit.identity.sign_in(typed, _device(visit))
+        await _enter(visit, credential)
+    except SentinelIQError as error:
+        return _sign_in_page(visit, error)
+    return RedirectResponse(own_address(form.text("next")), 303)
+
+
+async def begin_passkey(visit: ConsoleVisit) -> Response:
+    """What a script of the sign-in page asks an authenticator."""
+    try:
+        options = await visit.identity.begin_passkey(visit.origin)
+    except SentinelIQError as error:
+        return JSONResponse({"problem": error.message}, error.status)
+    return JSONResponse(options.model_dump(mode="json"))
+
+
+async def sign_in_by_passkey(visit: ConsoleVisit) -> Response:
+    """Sign in with what an authenticator has signed."""
+    form = visit.form
+    try:
+        credential = await visit.identity.sign_in_by_passkey(
+            form.text("challenge_id"), form.raw("credential"), visit.origin, _device(visit)
+        )
         await _enter(visit, credential)
     except SentinelIQError as error:
         return _sign_in_page(visit, error)
@@ -140,6 +162,8 @@ def own_address(wish: str) -> str:
 SIGN_IN_SCREENS: Final = [
     Screen("GET", "/sign-in", show_sign_in),
     Screen("POST", "/sign-in", sign_in),
+    Screen("POST", "/sign-in/passkey/begin", begin_passkey),
+    Screen("POST", "/sign-in/passkey", sign_in_by_passkey),
     Screen("GET", "/welcome", show_welcome),
     Screen("POST", "/welcome", open_link),
     Screen("GET", "/preferences", show_preferences),
