@@ -21,6 +21,8 @@ from shared.settings import ServiceName
 
 _SHOWN: Final = 1_000
 """Rows of one table on a page; the counts beside it are of all."""
+_SHOWN_OF_REPORT: Final = 500
+"""A report is long already."""
 _ACTS: Final[dict[str, str]] = {
     "enrich": "enrichment:ask",
     "false-positive": "observables:write",
@@ -115,7 +117,7 @@ async def _look_up_many(visit: ConsoleVisit, query: SearchQuery, text: str) -> d
         "results": results,
         "tables": by_state(results),
         "types": count_types(results),
-        "shown": _SHOWN,
+        "shown": _SHOWN_OF_REPORT if query.kind == "report" else _SHOWN,
     }
 
 
