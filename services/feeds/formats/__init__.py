@@ -9,7 +9,7 @@ Where to look, from a document's bytes to its indicators:
                      table_headers, header_languages and column_profiles (what a column says),
                      table_columns (which columns count), address_ranges, table_rows (a row)
     JSON and XML     json, xml; json_lists (where items are), json_items (which properties count)
-    STIX             stix; stix_objects, stix_pattern, stix_references
+    STIX             stix; stix_objects, stix_pattern, stix_references, pattern_relations
     MISP             misp; misp_attributes
     prose            report, rss, html, pdf; prose, prose_context, page_tables
     words            fields, times, type_words, entry_relations

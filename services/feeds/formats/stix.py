@@ -20,6 +20,7 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
+from services.feeds.formats.pattern_relations import TYPES_OF_REFERENCES, pattern_relations
 from services.feeds.formats.stix_objects import (
     BundleObject,
     as_dict,
@@ -62,8 +63,6 @@ _OBSERVED_TYPES = frozenset(
     }
 )
 """Types of the objects that are cyber-observables, or hold some."""
-_TYPES_OF_REFERENCES = frozenset({_T.IPV4, _T.IPV6, _T.MAC, _T.DOMAIN})
-"""What the value behind a reference of network traffic or of a domain may be."""
 _HASH_PREFIXES = {"file": "file-", "artifact": "file-", "x509-certificate": "x509-"}
 
 
@@ -199,13 +198,16 @@ def _compared_item(
         kind, value = typed_value(comparison.type, comparison.value)
     except NotAnObservable as refusal:
         return refused_item(f"objects[{number}].pattern", comparison.value, refusal)
-    if comparison.type is None and kind not in _TYPES_OF_REFERENCES:
+    if comparison.type is None and kind not in TYPES_OF_REFERENCES:
         detail = f"{excerpt(comparison.path)} refers to addresses and names of hosts"
         where = f"objects[{number}].pattern"
         return DroppedItem(where, excerpt(value), "not of the declared type", detail)
     if retracted:
         return ParsedIndicator(kind, value, retracted=True)
-    return ParsedIndicator(kind, value, *context)
+    indicator = ParsedIndicator(kind, value, *context)
+    if comparison.beside:
+        indicator.relations = pattern_relations(kind, value, comparison.beside)
+    return indicator
 
 
 def _context(indicator: BundleObject, references: References) -> tuple[Any, ...]:

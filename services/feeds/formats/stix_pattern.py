@@ -92,6 +92,7 @@ class Comparison(NamedTuple):
         value: as written in the pattern; of a binary constant its bytes in hexadecimal.
         is_context: whether it alone does not satisfy the pattern: a file's name beside a hash, an
             address beside a port.
+        beside: of a value that counts, the parts of its AND, each once.
     """
 
     path: str
@@ -99,6 +100,7 @@ class Comparison(NamedTuple):
     is_known: bool
     value: str
     is_context: bool = False
+    beside: "tuple[Comparison, ...]" = ()
 
 
 def comparisons(pattern: str) -> list[Comparison]:
@@ -246,10 +248,11 @@ class _Parser:
             self._next()
             values += rule()
         is_single = rule != self._observation
+        parts = tuple(dict.fromkeys(value._replace(beside=()) for value in values))
         return [
-            value
+            value._replace(beside=parts)
             if _stands_for_all(value, values, is_single=is_single)
-            else value._replace(is_context=True)
+            else value._replace(is_context=True, beside=())
             for value in values
         ]
 

@@ -17,7 +17,7 @@ REGISTRY = (
     "AND windows-registry-key:values[0].name = 'evil']"
 )
 RESOLVED = (
-    "[domain-name:value = 'evil.example' AND domain-name:resolves_to_refs[*].value = '192.0.2.1']"
+    "[domain-name:value = 'evil.com' AND domain-name:resolves_to_refs[*].value = '192.0.2.1']"
 )
 
 
@@ -67,7 +67,7 @@ def indicator(pattern=ADDRESS, **more):
         ),
         (
             RESOLVED,
-            ["evil.example"],
+            ["evil.com"],
         ),
         (
             f"[file:hashes.MD5 = '{HASH}'] AND [file:hashes.MD5 = '{'b' * 32}']",
@@ -92,6 +92,70 @@ def test_the_other_parts_are_context_with_their_reason():
     whole = read(indicator(pattern))
     assert pairs(whole) == []
     assert drops(whole) == [("objects[0].pattern", "context")] * 2
+
+
+def relations_of(pattern, **more):
+    """What each indicator of a pattern names."""
+    named = {}
+    for record in read(indicator(pattern, **more)).indicators:
+        named[record.value] = [(other.kind, other.type, other.value) for other in record.relations]
+    return named
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (ADDRESS, {"192.0.2.1": []}),
+        (RESOLVED, {"evil.com": [("resolves-to", "ipv4-addr", "192.0.2.1")]}),
+        (
+            f"[file:name = 'a.exe' AND file:hashes.MD5 = '{HASH}']",
+            {HASH: [("related-to", "file-name", "a.exe")]},
+        ),
+        (
+            f"[file:size = 5 AND file:hashes.MD5 = '{HASH}' AND file:hashes.MD5 = '{HASH}']",
+            {HASH: []},
+        ),
+        (
+            "[url:value = 'https://raw.example.com/x'] AND [domain-name:value = 'raw.example.com']",
+            {"https://raw.example.com/x": [("related-to", "domain-name", "raw.example.com")]},
+        ),
+        (f"{ADDRESS} AND [domain-name:value = 'evil.example']", {}),
+        (
+            f"{RESOLVED} OR [domain-name:value = 'other.com']",
+            {
+                "evil.com": [("resolves-to", "ipv4-addr", "192.0.2.1")],
+                "other.com": [],
+            },
+        ),
+        (
+            RESOLVED.replace("192.0.2.1", "not an address"),
+            {"evil.com": []},
+        ),
+    ],
+)
+def test_a_claim_names_what_an_and_joins_to_it(pattern, expected):
+    assert relations_of(pattern) == expected
+
+
+def test_what_is_named_is_context_and_no_claim():
+    whole = read(indicator(RESOLVED))
+    assert pairs(whole) == [("domain-name", "evil.com")]
+    assert drops(whole) == [("objects[0].pattern", "context")]
+
+
+def test_a_pattern_of_many_names_gives_sixteen_relations():
+    names = " AND ".join(f"file:name = '{number}.exe'" for number in range(40))
+    assert len(relations_of(f"[file:hashes.MD5 = '{HASH}' AND {names}]")[HASH]) == 16
+
+
+def test_parts_that_are_repeated_are_named_once():
+    part = f"file:hashes.MD5 = '{HASH}'"
+    claims = comparisons(f"[{' AND '.join([part] * 1000)}]")
+    assert [len(claim.beside) for claim in claims] == [1] * 1000
+
+
+def test_a_revoked_indicator_names_nothing():
+    assert relations_of(RESOLVED, revoked=True) == {"evil.com": []}
 
 
 @pytest.mark.parametrize("place", ["indicator_types", "labels"])
