@@ -33,6 +33,7 @@ from shared.crypto import Sealer
 from shared.keys import (
     CHANNEL_SECRETS,
     FEED_CREDENTIALS,
+    IDENTITY_SECRETS,
     OPERATOR,
     PROVIDER_KEYS,
     SEALED,
@@ -49,12 +50,15 @@ _RESEAL_SECONDS: Final = 60.0
 _AT_ONCE_SECONDS: Final = 300.0
 _SIGNED_SECONDS: Final = 8 * 86_400.0
 """How long signatures other than tokens verify: the log keeps events for seven days."""
-_COLUMNS: Final = (
+SEALED_COLUMNS: Final = (
     (FEED_CREDENTIALS, "feeds", "feed", "secret"),
     (CHANNEL_SECRETS, "notifications", "channel", "secret"),
     (PROVIDER_KEYS, "observables", "enricher_setting", "sealed_key"),
     (PROVIDER_KEYS, "observables", "push", "credentials"),
+    (IDENTITY_SECRETS, "gateway", "one_time_code", "secret"),
+    (IDENTITY_SECRETS, "gateway", "provider", "client_secret"),
 )
+"""Purpose, schema, table and column of all stored secrets; a rotation waits for each of them."""
 _WAITING: Final = "SELECT count(*) FROM {} WHERE {} IS NOT NULL AND substring({}, 1, %s) <> %s"
 
 Report = Callable[[str], None]
@@ -205,7 +209,7 @@ class Rotation:
         count = 0
         with psycopg.connect(self.environment["DATABASE_URL"], connect_timeout=5) as connection:
             connection.execute("SELECT set_config('sentineliq.tenant', '*', false)")
-            for purpose, schema, table, column in _COLUMNS:
+            for purpose, schema, table, column in SEALED_COLUMNS:
                 prefix = Sealer(self.secrets.keys, purpose).prefix
                 name = sql.Identifier(column)
                 query = sql.SQL(_WAITING).format(sql.Identifier(schema, table), name, name)

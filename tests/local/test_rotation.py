@@ -1,10 +1,12 @@
 """What a rotation does to the secrets of a folder; `tests/cli/test_rotation.py` runs one."""
 
 import json
+import re
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -18,6 +20,12 @@ from sentineliq.local.rotated_logins import LogLogins
 from sentineliq.local.rotation import Rotation, all_keys, open_rotation
 from sentineliq.local.secrets import fresh_kafka_logins, load_secrets, store_secrets
 from sentineliq.local.valkey import Valkey
+from services.feeds.subscriptions.repository import CREDENTIALS
+from services.gateway.credentials.repository import ONE_TIME_SECRET
+from services.gateway.providers.repository import CLIENT_SECRET
+from services.notifications.channels.repository import CHANNEL_SECRET
+from services.observables.enrichment.settings.repository import sealed_keys
+from services.observables.pushes.repository import sealed_credentials
 from shared.keys import (
     EVENTS,
     FEED_TIMES,
@@ -181,3 +189,22 @@ def test_a_rotation_after_one_that_was_cut_short_refuses_nothing(tmp_path, monke
     assert len(looks) >= 2 * len(SERVICES)
     # As long as the first step lasts, and after it, everybody knows every signature.
     assert looks == [[]] * len(looks)
+
+
+def test_a_rotation_waits_for_every_column_of_sealed_secrets() -> None:
+    columns = {
+        ("feeds", CREDENTIALS),
+        ("notifications", CHANNEL_SECRET),
+        ("observables", sealed_keys(())),
+        ("observables", sealed_credentials(())),
+        ("gateway", ONE_TIME_SECRET),
+        ("gateway", CLIENT_SECRET),
+    }
+    stored = {(service, column.table.name, column.column) for service, column in columns}
+    assert {entry[1:] for entry in rotation.SEALED_COLUMNS} == stored
+    definitions = [
+        path
+        for path in (Path(rotation.__file__).parents[2] / "services").rglob("*.py")
+        if re.search(r"\bSealedColumn\(", path.read_text())
+    ]
+    assert len(definitions) == len(columns), "another column of sealed secrets is missing here"
