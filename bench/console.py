@@ -1,4 +1,4 @@
-"""The console in headless Chromium, on the whole stack: paints, sizes, keys, and long searches.
+"""The console in headless Chromium, on the whole stack: paints, sizes and keys.
 
 Each page is opened with an empty cache, as fast as the machine is, and once more at a sixth of the
 processor and 1.6 Mbit/s. `web-vitals` defines the figures (https://web.dev/articles/vitals): first
@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Final
 
-from playwright.sync_api import Browser, Page, StorageState
+from playwright.sync_api import Browser, StorageState
 
 from bench._chromium import chromium, sign_in
-from bench._figures import api_client, report_figures, throwaway_stack
-from sentineliq.local.stack import Stack
+from bench._figures import report_figures, throwaway_stack
 from services.gateway.console.screens.registry import SCREENS
 
 _Figures = dict[str, float]
@@ -25,8 +24,6 @@ PAGES: Final = [
     if screen.method == "GET" and "{" not in screen.path and screen.path not in _APART
 ]
 ROUNDS: Final = 3
-PASTED: Final = 1_000
-REPORT_BYTES: Final = 1_000_000
 SLOWER: Final = 6
 BYTES_A_SECOND: Final = 1_600_000 / 8
 LIMITS: Final = {
@@ -36,8 +33,6 @@ LIMITS: Final = {
     "key to next paint: slowest (ms)": 100.0,
     "slow machine and line, first paint: slowest page (ms)": 2_000.0,
     "scripts and styles of a page (KB)": 60.0,
-    "1,000 pasted values (ms)": 1_000.0,
-    "report of 1 MB (ms)": 3_000.0,
 }
 _WATCH: Final = """
 window.seen = { largest: 0, shift: 0, key: 0 };
@@ -62,7 +57,6 @@ _READ: Final = """
     first: paints.find((paint) => paint.name === "first-contentful-paint").startTime,
     bytes: resources.filter(isCode).reduce((sum, entry) => sum + entry.encodedBodySize, 0),
     foreign: resources.filter((entry) => new URL(entry.name).host !== location.host).length,
-    loaded: performance.getEntriesByType("navigation")[0].loadEventEnd,
     ...window.seen,
   };
 }
@@ -95,48 +89,9 @@ def _open(browser: Browser, url: str, state: StorageState, path: str, *, slow: b
     return figures
 
 
-def _pasted() -> str:
-    """A thousand values: half of them defanged, half of those known, and some that are none."""
-    values = []
-    for number in range(PASTED):
-        name = f"host-{number}.example.org"
-        values.append(name.replace(".", "[.]") if number % 2 else name)
-    values[::50] = [f"what is this {number}?" for number in range(len(values[::50]))]
-    return "\n".join(values)
-
-
-def _report() -> str:
-    sentence = "The actor moved to host-{}.example[.]org and hxxp://bad-{}.example/gate.php after. "
-    text = "".join(sentence.format(number % 3_000, number % 5_000) for number in range(20_000))
-    return text[:REPORT_BYTES]
-
-
-def _search(page: Page, text: str) -> float:
-    """Milliseconds from sending a text to the largest paint of its answer."""
-    page.goto("/console/search")
-    page.evaluate(
-        "text => { const box = document.querySelector('textarea[name=q]'); box.value = text; }",
-        text,
-    )
-    page.evaluate("document.querySelector('textarea[name=q]').form.requestSubmit()")
-    page.wait_for_load_state("load")
-    page.wait_for_selector("main h1")
-    page.wait_for_timeout(300)
-    figures: _Figures = page.evaluate(_READ)
-    return max(figures[name] for name in ("largest", "first", "loaded"))
-
-
-def _store(stack: Stack) -> None:
-    names = "\n".join(f"host-{number}.example.org" for number in range(0, PASTED, 2))
-    feeds = api_client(stack, "feeds")
-    parameters = {"name": "console", "format": "text"}
-    feeds.post("/v1/ingest", params=parameters, content=names.encode()).raise_for_status()
-
-
 def main() -> None:
     """Measure and report."""
     with throwaway_stack() as (stack, _), chromium() as browser:
-        _store(stack)
         url = stack.environment["SENTINELIQ_GATEWAY_URL"]
         context = browser.new_context(base_url=url)
         page = context.new_page()
@@ -145,8 +100,6 @@ def main() -> None:
         state = context.storage_state()
         rounds = [_open_all(browser, url, state) for _ in range(ROUNDS)]
         slowly = {path: _open(browser, url, state, path, slow=True) for path in PAGES}
-        values = [_search(page, _pasted()) for _ in range(ROUNDS)]
-        reports = [_search(page, _report()) for _ in range(ROUNDS)]
 
     median = _medians(rounds)
     for path, each in median.items():
@@ -164,8 +117,6 @@ def main() -> None:
         "slow machine and line, first paint: slowest page (ms)": _worst(slowly, "first"),
         "scripts and styles of a page (KB)": _worst(median, "bytes") / 1_000,
         "requests to other hosts": _worst(median, "foreign"),
-        "1,000 pasted values (ms)": statistics.median(values),
-        "report of 1 MB (ms)": statistics.median(reports),
     }
     missed = [
         f"{name} is above {limit:g}" for name, limit in LIMITS.items() if figures[name] > limit
