@@ -62,10 +62,15 @@ OWN_PREFIX: Final = "/api/gateway"
 UPSTREAMS: Final = (*_API_SERVICES, FLOWER)
 
 _WAYS_IN: Final = "/v1/sign-in"
-_PROVIDER_BEGIN: Final = "/v1/sign-in/provider"
+_STORED: Final = frozenset(
+    {"/v1/sign-in/provider", "/v1/sign-in/passkey/begin", "/console/sign-in/passkey/begin"}
+)
+"""Ways in of which each request stores a row."""
 PROVIDER_CALLBACK: Final = "/v1/sign-in/provider/callback"
 """Its address has the code of a sign-in."""
-_CONSOLE_FORMS: Final = frozenset({"/console/sign-in", "/console/welcome"})
+_CONSOLE_FORMS: Final = frozenset(
+    {"/console/sign-in", "/console/sign-in/passkey", "/console/welcome"}
+)
 
 
 def find_way_in(method: str, path: str) -> Literal["counted", "open"] | None:
@@ -76,10 +81,10 @@ def find_way_in(method: str, path: str) -> Literal["counted", "open"] | None:
         path: decoded.
 
     Returns:
-        `counted` where each request has a cost (a sign-in at a provider writes a row and fetches
-        the provider's description), `open` where a refused one counts; None for other paths.
+        `counted` where each request has a cost (it stores a row, and of a provider the description
+        is fetched), `open` where a refused one counts; None for other paths.
     """
-    if path == _PROVIDER_BEGIN:
+    if path in _STORED:
         return "counted"
     is_form = method == "POST" and path in _CONSOLE_FORMS
     return "open" if is_form or path.startswith(_WAYS_IN) else None
