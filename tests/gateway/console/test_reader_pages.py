@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from tests.effects.world import World
 from tests.gateway.console.conftest import Browser
 from tests.gateway.console.test_lookup_pages import text_of
 from tests.gateway.console.test_work_pages import made_channel
@@ -119,3 +121,32 @@ def test_another_tenant_sees_nothing_of_it(sign_in: SignIn, tab: str) -> None:
     browser.post("/notifications/watchlists", name="hidden-word")
     other = sign_in(tenant="evil", role="admin")
     assert "hidden-word" not in other.get(f"/notifications/{tab}").text
+
+
+def test_a_delivery_says_what_an_event_of_another_topic_has(sign_in: SignIn, world: World) -> None:
+    delivery = world.delivery()
+    match = {
+        "topic": "runs",
+        "kind": "failed",
+        "title": "http://a.example/<b>",
+        "fields": {"run.state": "failed", "run.errors": ["<i>", "gone"], "run.rows": 0, "x": ""},
+    }
+    statement = "UPDATE notifications.delivery SET matches = %s WHERE id = %s"
+    world.execute(statement, Jsonb([match]), delivery)
+    page = sign_in(role="viewer").get(f"/notifications/deliveries/{delivery}").text
+    assert "hxxp://a[.]example/&lt;b&gt;" in page
+    shown = re.findall(r"<dt translate=\"no\">([^<]+)</dt><dd translate=\"no\">([^<]*)</dd>", page)
+    assert dict(shown) == {
+        "run.rows": "0",
+        "run.state": "failed",
+        "run.errors": "&lt;i&gt;, gone",
+    }
+    assert "http://a.example" not in page
+
+
+def test_a_rule_says_over_which_topic_it_is(sign_in: SignIn, world: World) -> None:
+    body = {"name": "runs that fail", "channel_ids": [world.channel()], "topic": "runs"}
+    rule = world.post("notifications", "/v1/rules", json=body)
+    browser = sign_in(role="viewer")
+    assert "Topic runs" in text_of(browser.get(f"/notifications/rules/{rule['id']}").text)
+    assert "runs that fail runs" in text_of(browser.get("/notifications/rules").text)
