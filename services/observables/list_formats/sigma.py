@@ -41,6 +41,7 @@ class _Place(NamedTuple):
 _ADDRESSES: Final = _Place("network_connection", "DestinationIp")
 _NETWORKS: Final = _Place("network_connection", "DestinationIp|cidr")
 _URLS: Final = _Place("proxy", "c-uri|cased")
+_URLS_IN_ANY_CASE: Final = _Place("proxy", "c-uri")
 _DIGESTS: Final = "Hashes|contains"
 _PLACES: Final[Mapping[str, _Place]] = {
     "ipv4-addr": _ADDRESSES,
@@ -109,7 +110,7 @@ def _place_of(row: Row, urls: str | None) -> _Place | None:
     if place is _ADDRESSES and "/" in row[1]:
         return _NETWORKS
     if place is _URLS and urls != "cased":
-        return None if urls is None else place._replace(field="c-uri")
+        return None if urls is None else _URLS_IN_ANY_CASE
     return place
 
 
